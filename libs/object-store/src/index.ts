@@ -1,1 +1,4 @@
+export * from './key.ts';
+export * from './local-store.ts';
 export * from './object-store.ts';
+export * from './open-store.ts';

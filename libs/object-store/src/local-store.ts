@@ -1,0 +1,214 @@
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, link, mkdir, open, opendir, rename, stat, unlink } from 'node:fs/promises';
+import { dirname, join, resolve, sep } from 'node:path';
+import { MillraceError, toMillraceError } from '@millrace/base';
+import { checkKey } from './key.ts';
+import type { ByteRange, ObjectInfo, ObjectStore, ObjectWriter, PutOptions } from './object-store.ts';
+
+/** Names that start so are being written; listings pass over them. */
+const TEMPORARY_PREFIX = '.millrace-tmp-';
+
+/**
+ * A folder as an object store. A write is crash-safe: a temporary file in the same folder, fsync, rename (or link, which
+ * fails when the name is taken: put-if-absent), fsync of the folder. A full disk is `exhausted` and leaves nothing.
+ *
+ * URIs are file:// and the path as it is, nothing percent-encoded: table metadata holds them, and its readers take the
+ * path literally.
+ */
+export function localStore(root: string): ObjectStore {
+  const rootPath = resolve(root);
+  const uri = `file://${rootPath}`;
+  const pathOf = (key: string) => join(rootPath, ...checkKey(key).split('/'));
+
+  async function guarded<T>(key: string, action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      throw withPlace(error, rootPath, key);
+    }
+  }
+
+  async function writer(key: string, options: PutOptions = {}): Promise<ObjectWriter> {
+    const path = pathOf(key);
+    const temporary = join(dirname(path), TEMPORARY_PREFIX + randomBytes(8).toString('hex'));
+    let file: FileHandle | undefined = await guarded(key, async () => {
+      await mkdir(dirname(path), { recursive: true });
+      return open(temporary, 'wx');
+    });
+    let bytesWritten = 0;
+    const abort = async () => {
+      const closing = file;
+      file = undefined;
+      await closing?.close().catch(() => {});
+      await unlink(temporary).catch(() => {});
+    };
+    const opened = (): FileHandle => {
+      if (file === undefined) throw new MillraceError('internal', `writer of ${key} has ended`);
+      options.signal?.throwIfAborted();
+      return file;
+    };
+    return {
+      get bytesWritten() {
+        return bytesWritten;
+      },
+      write: (bytes) =>
+        guarded(key, async () => {
+          await opened().writeFile(bytes);
+          bytesWritten += bytes.length;
+        }),
+      complete: () =>
+        guarded(key, async () => {
+          const done = opened();
+          try {
+            await done.sync();
+            const { mtimeMs } = await done.stat();
+            await done.close();
+            file = undefined;
+            if (options.ifAbsent) {
+              await link(temporary, path);
+              await unlink(temporary);
+            } else {
+              await rename(temporary, path);
+            }
+            await syncFolder(dirname(path));
+            return { key, sizeBytes: bytesWritten, modifiedMs: mtimeMs };
+          } catch (error) {
+            await abort();
+            throw error;
+          }
+        }),
+      abort,
+    };
+  }
+
+  return {
+    uri,
+    get: (key, range, signal) =>
+      guarded(key, async () => {
+        signal?.throwIfAborted();
+        const file = await open(pathOf(key), 'r');
+        try {
+          return await readRange(file, range ?? { start: 0, end: (await file.stat()).size });
+        } finally {
+          await file.close();
+        }
+      }),
+    head: (key) =>
+      guarded(key, async () => {
+        const found = await stat(pathOf(key)).catch(absent);
+        return found?.isFile() ? { key, sizeBytes: found.size, modifiedMs: found.mtimeMs } : undefined;
+      }),
+    async put(key, bytes, options) {
+      const out = await writer(key, options);
+      try {
+        await out.write(bytes);
+      } catch (error) {
+        await out.abort();
+        throw error;
+      }
+      return out.complete();
+    },
+    writer,
+    delete: (key) =>
+      guarded(key, async () => {
+        await unlink(pathOf(key)).catch(absent);
+      }),
+    list(prefix, options = {}) {
+      // Only the folder that the prefix names can hold matches.
+      const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+      if (folder !== '') checkKey(folder.slice(0, -1));
+      return walk(rootPath, folder, prefix, options.startAfter ?? '', options.signal);
+    },
+    uriOf: (key) => `${uri}/${checkKey(key)}`,
+    keyOf(objectUri) {
+      const path = filePath(objectUri) ?? objectUri;
+      if (!path.startsWith(rootPath + sep)) {
+        throw new MillraceError('invalid', `${objectUri} does not lie under ${uri}`, { code: 'key-invalid' });
+      }
+      return checkKey(
+        path
+          .slice(rootPath.length + 1)
+          .split(sep)
+          .join('/'),
+      );
+    },
+  };
+}
+
+/** The path in file:///path or file:/path; undefined for anything else. */
+export function filePath(uri: string): string | undefined {
+  return /^file:(?:\/\/)?(\/.*)$/.exec(uri)?.[1];
+}
+
+async function readRange(file: FileHandle, { start, end }: ByteRange): Promise<Uint8Array> {
+  // Reading past the end gives what is there, as object stores do.
+  const size = (await file.stat()).size;
+  const length = Math.max(0, Math.min(end, size) - start);
+  const bytes = Buffer.allocUnsafeSlow(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(bytes, done, length - done, start + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return bytes.subarray(0, done);
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function* walk(
+  rootPath: string,
+  folder: string,
+  prefix: string,
+  startAfter: string,
+  signal: AbortSignal | undefined,
+): AsyncIterable<ObjectInfo> {
+  const names: { name: string; isFolder: boolean }[] = [];
+  try {
+    for await (const entry of await opendir(join(rootPath, folder))) {
+      if (!entry.name.startsWith(TEMPORARY_PREFIX)) names.push({ name: entry.name, isFolder: entry.isDirectory() });
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw withPlace(error, rootPath, folder);
+  }
+  // Key order: a folder sorts as its name with "/".
+  const keyed = names.map((entry) => ({ ...entry, key: folder + entry.name + (entry.isFolder ? '/' : '') }));
+  keyed.sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
+  for (const { key, isFolder } of keyed) {
+    signal?.throwIfAborted();
+    if (isFolder) {
+      if (!key.startsWith(prefix) && !prefix.startsWith(key)) continue;
+      yield* walk(rootPath, key, prefix, startAfter, signal);
+    } else if (key.startsWith(prefix) && key > startAfter) {
+      const found = await stat(join(rootPath, key)).catch(absent);
+      if (found?.isFile()) yield { key, sizeBytes: found.size, modifiedMs: found.mtimeMs };
+    }
+  }
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+  throw error;
+}
+
+function withPlace(error: unknown, rootPath: string, key: string): MillraceError {
+  const known = toMillraceError(error);
+  const text =
+    known.code === 'ENOSPC' || known.code === 'EDQUOT'
+      ? `no space left to write ${key} under ${rootPath}: free some, the write is tried again`
+      : `${key} under ${rootPath}: ${known.message}`;
+  return new MillraceError(known.kind, text, {
+    code: known.code,
+    retryable: known.retryable,
+    cause: error,
+    context: { ...known.context, key },
+  });
+}
