@@ -1,1 +1,3 @@
-export {};
+export * from './log.ts';
+export * from './sdk.ts';
+export * from './trace.ts';

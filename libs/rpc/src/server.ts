@@ -1,0 +1,169 @@
+import { once } from 'node:events';
+import { type DescService, toBinary } from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import * as grpc from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { MillraceError } from '@millrace/base';
+import { failSpan } from '@millrace/telemetry';
+import { context, propagation, SpanKind, trace } from '@opentelemetry/api';
+import { HealthImplementation } from 'grpc-health-check';
+import { type CallContext, grpcDefinition, type Implementation } from './adapter.ts';
+import { serverOptions } from './limits.ts';
+import { errorToStatus } from './status.ts';
+
+export interface ImplementedService {
+  service: DescService;
+  handlers: grpc.UntypedServiceImplementation;
+}
+
+export interface ServeOptions {
+  /** The name in spans: "segment-reader". */
+  name: string;
+  /** Default 127.0.0.1: loopback unless told otherwise. */
+  host: string;
+  /** 0 takes a free port. */
+  port: number;
+  services: ImplementedService[];
+}
+
+export interface RpcServer {
+  /** "host:port" as bound. */
+  address: string;
+  port: number;
+  /** Health answers NOT_SERVING and no new call is taken; running calls get `graceMs` to end, then are cut. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Joins a service and its handlers. */
+export function implement<S extends DescService>(service: S, handlers: Implementation<S>): ImplementedService {
+  const definition = grpcDefinition(service);
+  const wrapped: grpc.UntypedServiceImplementation = {};
+  for (const [name, method] of Object.entries(definition)) {
+    const handler = (handlers as Record<string, Handler>)[name]!.bind(handlers);
+    wrapped[name] = method.responseStream ? streaming(method.path, handler) : unary(method.path, handler);
+  }
+  return { service, handlers: wrapped };
+}
+
+/** Serves gRPC with standard health checking (grpc.health.v1) and reflection. */
+export async function serve(options: ServeOptions): Promise<RpcServer> {
+  const server = new grpc.Server(serverOptions);
+  const health = new HealthImplementation({ '': 'SERVING' });
+  for (const { service, handlers } of options.services) {
+    server.addService(grpcDefinition(service), handlers);
+    health.setStatus(service.typeName, 'SERVING');
+  }
+  health.addToServer(server);
+  reflection(options.services.map(({ service }) => service)).addToServer(server);
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync(`${options.host}:${options.port}`, grpc.ServerCredentials.createInsecure(), (error, bound) =>
+      error
+        ? reject(
+            new MillraceError(
+              'unavailable',
+              `${options.name} can't listen on ${options.host}:${options.port}: ${error.message}`,
+              {
+                code: 'listen-failed',
+                retryable: false,
+                cause: error,
+              },
+            ),
+          )
+        : resolve(bound),
+    ),
+  );
+  return {
+    address: `${options.host}:${port}`,
+    port,
+    async stop(graceMs) {
+      for (const { service } of options.services) health.setStatus(service.typeName, 'NOT_SERVING');
+      health.setStatus('', 'NOT_SERVING');
+      const cut = setTimeout(() => server.forceShutdown(), graceMs);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      clearTimeout(cut);
+    },
+  };
+}
+
+type Handler = (request: unknown, call: CallContext) => unknown;
+
+function begin(
+  path: string,
+  call: grpc.ServerUnaryCall<unknown, unknown> | grpc.ServerWritableStream<unknown, unknown>,
+) {
+  const parent = propagation.extract(context.active(), call.metadata, {
+    keys: (metadata) => Object.keys(metadata.getMap()),
+    get: (metadata, key) => metadata.get(key).map(String),
+  });
+  const span = trace
+    .getTracer('millrace')
+    .startSpan(
+      path.slice(1),
+      { kind: SpanKind.SERVER, attributes: { 'rpc.system': 'grpc', 'rpc.method': path.slice(1) } },
+      parent,
+    );
+  const ended = new AbortController();
+  call.on('cancelled', () => ended.abort(new MillraceError('cancelled', `${path}: the caller went away`)));
+  const deadline = call.getDeadline();
+  const callContext: CallContext = {
+    signal: ended.signal,
+    deadlineMs: deadline instanceof Date ? deadline.getTime() : deadline,
+    peer: call.getPeer(),
+  };
+  return { span, active: trace.setSpan(parent, span), callContext };
+}
+
+const unary =
+  (path: string, handler: Handler): grpc.handleUnaryCall<unknown, unknown> =>
+  (call, callback) => {
+    const { span, active, callContext } = begin(path, call);
+    void context.with(active, async () => {
+      try {
+        const response = await handler(call.request, callContext);
+        span.end();
+        callback(null, response);
+      } catch (error) {
+        failSpan(span, error);
+        span.end();
+        callback(errorToStatus(error));
+      }
+    });
+  };
+
+const streaming =
+  (path: string, handler: Handler): grpc.handleServerStreamingCall<unknown, unknown> =>
+  (call) => {
+    const { span, active, callContext } = begin(path, call);
+    void context.with(active, async () => {
+      try {
+        for await (const message of handler(call.request, callContext) as AsyncIterable<unknown>) {
+          if (callContext.signal.aborted) break;
+          // Back pressure: grpc-js counts messages; wait until the caller has taken some.
+          if (!call.write(message)) await once(call, 'drain', { signal: callContext.signal });
+        }
+        call.end();
+      } catch (error) {
+        if (!callContext.signal.aborted) {
+          failSpan(span, error);
+          call.emit('error', errorToStatus(error));
+        }
+      } finally {
+        span.end();
+      }
+    });
+  };
+
+/** grpc.reflection.v1 from the descriptors that protobuf-es carries. */
+function reflection(services: DescService[]): ReflectionService {
+  const files = new Map<string, Buffer>();
+  const add = (file: DescService['file']) => {
+    if (files.has(file.name)) return;
+    files.set(file.name, Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto)));
+    file.dependencies.forEach(add);
+  };
+  for (const service of services) add(service.file);
+  const definition = { files: { fileDescriptorProtos: [...files.values()] } };
+  return new ReflectionService(definition as unknown as ConstructorParameters<typeof ReflectionService>[0], {
+    services: services.map((service) => service.typeName),
+  });
+}

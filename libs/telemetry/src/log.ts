@@ -1,0 +1,33 @@
+import { trace } from '@opentelemetry/api';
+import { type Logger as PinoLogger, pino } from 'pino';
+
+export type Logger = PinoLogger;
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const root = pino(
+  {
+    base: null,
+    level: 'info',
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+    // Every line says which trace it belongs to.
+    mixin() {
+      const span = trace.getActiveSpan()?.spanContext();
+      return span === undefined ? {} : { traceId: span.traceId, spanId: span.spanId };
+    },
+    redact: {
+      paths: ['token', 'password', 'secret', 'authorization', '*.token', '*.password', '*.secret', '*.authorization'],
+    },
+    serializers: { err: pino.stdSerializers.err, error: pino.stdSerializers.err },
+  },
+  pino.destination({ dest: 2, sync: true }),
+);
+
+/** Level of every logger made from now on. */
+export function setLogLevel(level: LogLevel): void {
+  root.level = level;
+}
+
+/** A logger that writes JSON lines to standard error, each with its service's name and the trace it belongs to. */
+export const createLogger = (service: string): Logger => root.child({ service }, { level: root.level });
