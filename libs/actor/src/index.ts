@@ -1,1 +1,2 @@
-export {};
+export * from './actor.ts';
+export * from './scheduler.ts';
