@@ -1,0 +1,224 @@
+import { type Actor, type Scheduler, startActor } from '@millrace/actor';
+import { type Clock, formatTableName, isKind, MillraceError, systemClock, type TableName } from '@millrace/base';
+import type { TableFormat } from '@millrace/proto/common';
+import { type LedgerService, type LedgerTable, VersionKind } from '@millrace/proto/metadata_discovery';
+import type { Client } from '@millrace/rpc';
+import { contextOf, type Logger, withSpan } from '@millrace/telemetry';
+import type { LedgerState, ProjectionTarget } from './projection.ts';
+import {
+  idleProjector,
+  type ProjectorEffect,
+  type ProjectorMessage,
+  type ProjectorState,
+  receiveProjector,
+} from './projector-actor.ts';
+
+export interface ProjectorOptions {
+  format: TableFormat;
+  /** For spans and logs: "iceberg". */
+  formatName: string;
+  ledger: Client<typeof LedgerService>;
+  target: ProjectionTarget;
+  logger: Logger;
+  /** Tables that are synced at the same time. Default 4. */
+  concurrency?: number;
+  clock?: Clock;
+  scheduler?: Scheduler;
+}
+
+export interface Projector {
+  /** Brings the table to `version` (0: to where the ledger is now) and resolves when it is there. */
+  project(table: TableName, version: bigint, signal: AbortSignal): Promise<void>;
+  /** Why the table is behind, if its last sync failed. */
+  errorOf(table: TableName): MillraceError | undefined;
+  stop(): Promise<void>;
+}
+
+const WATCH_AGAIN_MS = 500;
+
+/**
+ * Follows the ledger with one actor a table and drives a ProjectionTarget. The watch is a hint; what is to be done is
+ * decided by asking the ledger and the table each time, so a missed hint or a crash costs time and nothing else.
+ */
+export function runProjector(options: ProjectorOptions): Projector {
+  const { ledger, logger, formatName, clock = systemClock } = options;
+  const actors = new Map<string, Actor<ProjectorState, ProjectorMessage>>();
+  const waiting = new Map<number, { resolve: () => void; reject: (error: unknown) => void }>();
+  const stopped = new AbortController();
+  const turns = semaphore(options.concurrency ?? 4);
+  let nextWaiter = 1;
+
+  function actorOf(table: TableName): Actor<ProjectorState, ProjectorMessage> {
+    const key = formatTableName(table);
+    let actor = actors.get(key);
+    if (actor === undefined) {
+      actor = startActor<ProjectorState, ProjectorMessage, ProjectorEffect>({
+        name: `${formatName} ${key}`,
+        recover: async () => ({ state: idleProjector, effects: [] }),
+        receive: receiveProjector,
+        perform: (effect, signal) => perform(table, effect, signal),
+        failed: (_, error) => {
+          logger.warn({ error, table: key }, `${formatName}: could not bring the table to the ledger's version`);
+          return { kind: 'failed', error };
+        },
+        onCrash: (error) => logger.error({ error, table: key }, `${formatName}: defect in the table's actor`),
+        clock,
+        ...(options.scheduler ? { scheduler: options.scheduler } : {}),
+      });
+      actors.set(key, actor);
+    }
+    return actor;
+  }
+
+  async function perform(
+    table: TableName,
+    effect: ProjectorEffect,
+    signal: AbortSignal,
+  ): Promise<ProjectorMessage | undefined> {
+    switch (effect.kind) {
+      case 'sync':
+        return { kind: 'synced', reached: await turns(() => syncTable(options, table, signal)) };
+      case 'sleep':
+        await clock.sleep(effect.ms, signal);
+        return { kind: 'retry' };
+      case 'answer':
+        for (const id of effect.ids) waiting.get(id)?.resolve();
+        return undefined;
+      case 'refuse':
+        for (const id of effect.ids) waiting.get(id)?.reject(effect.error);
+        return undefined;
+    }
+  }
+
+  async function watch(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      try {
+        for await (const { table, version } of ledger.watchLedger({}, { signal: stopped.signal })) {
+          if (table !== undefined) actorOf(table).tell({ kind: 'moved', version });
+        }
+      } catch (error) {
+        if (stopped.signal.aborted) return;
+        logger.debug({ error }, 'the ledger watch ended; watching again');
+      }
+      await clock.sleep(WATCH_AGAIN_MS, stopped.signal).catch(() => {});
+    }
+  }
+
+  const watching = watch();
+
+  return {
+    errorOf: (table) => actors.get(formatTableName(table))?.state?.error,
+    async project(table, version, signal) {
+      const id = nextWaiter++;
+      const actor = actorOf(table);
+      try {
+        await new Promise<void>((resolve, reject) => {
+          waiting.set(id, { resolve, reject });
+          signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+          actor.tell({ kind: 'wait', id, version });
+        });
+      } finally {
+        waiting.delete(id);
+        if (!stopped.signal.aborted) actor.tell({ kind: 'leave', id });
+      }
+    },
+    async stop() {
+      stopped.abort(new MillraceError('cancelled', `${formatName} projector is stopping`));
+      for (const { reject } of waiting.values()) reject(stopped.signal.reason);
+      await Promise.all([watching, ...[...actors.values()].map((actor) => actor.stop())]);
+    },
+  };
+}
+
+/** Brings one table to the ledger's newest version; returns the version that it reached. */
+export async function syncTable(
+  options: Pick<ProjectorOptions, 'format' | 'formatName' | 'ledger' | 'target'>,
+  name: TableName,
+  signal: AbortSignal,
+): Promise<bigint> {
+  const { ledger, target, format, formatName } = options;
+  const { table } = await ledger.getTable({ table: name }, { signal });
+  if (table === undefined) throw new MillraceError('not-found', `the ledger has no table ${formatTableName(name)}`);
+  if (table.dropped) {
+    await target.drop(table);
+    return table.version;
+  }
+  const position = await target.position(table);
+  const wanted = table.formats.includes(format);
+  if (!position?.enabled && !wanted) return table.version;
+  if (!position?.enabled || position.ledgerVersion < table.oldestVersion - 1n) {
+    return rebuild(options, table, signal);
+  }
+  let reached = position.ledgerVersion;
+  for (let more = true; more; ) {
+    const page = await ledger.listVersions({ table: name, afterVersion: reached }, { signal }).catch((error) => {
+      // The versions expired between the two calls.
+      if (isKind(error, 'conflict')) return undefined;
+      throw error;
+    });
+    if (page === undefined) return rebuild(options, table, signal);
+    for (const version of page.versions) {
+      signal.throwIfAborted();
+      if (version.kind === VersionKind.FORMATS && !version.formats.includes(format)) {
+        await target.disable(table);
+        // Switched on again later: from there the whole state is taken.
+        return wanted ? rebuild(options, table, signal) : table.version;
+      }
+      await withSpan(
+        `${formatName} commit`,
+        {
+          parent: contextOf(version.traceparent),
+          attributes: { 'millrace.table': formatTableName(name), 'millrace.ledger_version': Number(version.version) },
+        },
+        () => target.apply(table, version),
+      );
+      reached = version.version;
+    }
+    more = page.more;
+  }
+  return reached;
+}
+
+async function rebuild(
+  { ledger, target, formatName }: Pick<ProjectorOptions, 'ledger' | 'target' | 'formatName'>,
+  table: LedgerTable,
+  signal: AbortSignal,
+): Promise<bigint> {
+  const request = { table: table.table!, version: table.version };
+  const first = await ledger.listFiles(request, { signal });
+  const files = async function* () {
+    yield first.files;
+    for (let pageToken = first.nextPageToken; pageToken !== ''; ) {
+      const page = await ledger.listFiles({ ...request, pageToken }, { signal });
+      yield page.files;
+      pageToken = page.nextPageToken;
+    }
+  };
+  const state: LedgerState = {
+    version: first.version,
+    tableSchemaJson: table.tableSchemaJson,
+    positions: first.positions,
+    files: files(),
+  };
+  await withSpan(`${formatName} rebuild`, { attributes: { 'millrace.ledger_version': Number(first.version) } }, () =>
+    target.rebuild(table, state),
+  );
+  return first.version;
+}
+
+/** Runs at most `limit` actions at once, in the order they came. */
+function semaphore(limit: number): <T>(action: () => Promise<T>) => Promise<T> {
+  let free = limit;
+  const queue: (() => void)[] = [];
+  return async (action) => {
+    if (free > 0) free--;
+    else await new Promise<void>((resolve) => queue.push(resolve));
+    try {
+      return await action();
+    } finally {
+      const next = queue.shift();
+      if (next === undefined) free++;
+      else next();
+    }
+  };
+}
