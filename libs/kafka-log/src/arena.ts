@@ -1,0 +1,22 @@
+/** Bytes that grow and are used again: what decompressed records lie in. */
+export interface Arena {
+  bytes: Uint8Array<ArrayBuffer>;
+  length: number;
+}
+
+export const createArena = (capacityBytes = 64 << 10): Arena => ({ bytes: new Uint8Array(capacityBytes), length: 0 });
+
+/** Makes room for `extra` more bytes; what is there keeps its position. */
+export function reserve(arena: Arena, extra: number): void {
+  const needed = arena.length + extra;
+  if (needed <= arena.bytes.length) return;
+  const grown = new Uint8Array(Math.max(needed, Math.min(arena.bytes.length * 2, arena.bytes.length + (64 << 20))));
+  grown.set(arena.bytes.subarray(0, arena.length));
+  arena.bytes = grown;
+}
+
+export function append(arena: Arena, bytes: Uint8Array): void {
+  reserve(arena, bytes.length);
+  arena.bytes.set(bytes, arena.length);
+  arena.length += bytes.length;
+}
