@@ -1,1 +1,14 @@
-export {};
+export * from './apply-updates.ts';
+export * from './data-file.ts';
+export * from './expiry.ts';
+export * from './json.ts';
+export * from './manifest.ts';
+export type { ManifestFile, ManifestFileEntry } from './manifest-schema.ts';
+export * from './new-table.ts';
+export * from './partitioning.ts';
+export * from './requirements.ts';
+export * from './schema-json.ts';
+export * from './snapshot-commit.ts';
+export * from './table-files.ts';
+export * from './table-metadata.ts';
+export * from './updates.ts';
