@@ -1,0 +1,2 @@
+export type { DemoTopic } from './demo-topic.ts';
+export * from './generate.ts';
