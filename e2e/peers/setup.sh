@@ -1,0 +1,43 @@
+#!/bin/bash
+# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] (default: all). What it downloads and builds lies
+# under ${MILLRACE_PEERS:-~/.cache/millrace-peers}, by the hash of what it was made from, so a change makes it anew.
+# Prints one line a peer: "<peer> <folder>".
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${MILLRACE_PEERS:-$HOME/.cache/millrace-peers}
+mkdir -p "$cache"
+
+# folder_of NAME FILE…: where the peer made from these files lies
+folder_of() { local name=$1; shift; echo "$cache/$name-$(cat "$@" | sha256sum | cut -c1-12)"; }
+
+make_python() {
+  python3 -m venv "$1"
+  "$1/bin/pip" install --quiet --disable-pip-version-check -r "$here/python/requirements.txt"
+}
+
+# make_java FOLDER POM SOURCE…
+make_java() {
+  local folder=$1 pom=$2; shift 2
+  mkdir -p "$folder/classes"
+  mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$folder/lib"
+  javac -nowarn -cp "$folder/lib/*" -d "$folder/classes" "$@"
+}
+
+[ $# -gt 0 ] || set -- python kafka delta-kernel
+for peer; do
+  case $peer in
+    python) files=("$here/python/requirements.txt") ;;
+    kafka | delta-kernel) files=("$here/$peer/pom.xml" "$here/$peer"/*.java "$here"/java/*.java) ;;
+    *) echo "no such peer: $peer (python, kafka, delta-kernel)" >&2; exit 2 ;;
+  esac
+  folder=$(folder_of "$peer" "${files[@]}")
+  (
+    flock 9
+    if [ ! -e "$folder/.done" ]; then
+      rm -rf "$folder"
+      if [ "$peer" = python ]; then make_python "$folder"; else make_java "$folder" "${files[@]}"; fi >&2
+      touch "$folder/.done"
+    fi
+  ) 9>"$folder.lock"
+  echo "$peer $folder"
+done
