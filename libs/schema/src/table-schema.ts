@@ -55,6 +55,11 @@ export interface Field {
    * Absent = null.
    */
   writeDefault?: unknown;
+  /**
+   * Where a top-level column comes from when not from the record's value: its key, or the log itself (`_kafka`).
+   * Travels between services; table metadata does not have it.
+   */
+  source?: 'key' | 'kafka';
 }
 
 export interface TableSchema {
