@@ -18,6 +18,7 @@ export * from './record-batch-writer.ts';
 export * from './record-index.ts';
 export * from './segment-bounds.ts';
 export * from './segment-builder.ts';
+export * from './segment-scan.ts';
 export * from './tiered-layout.ts';
 export * from './tiered-segments.ts';
 export * from './transaction-index.ts';
