@@ -1,0 +1,40 @@
+import { MillraceError } from '@millrace/base';
+import type { ObjectStore } from '@millrace/object-store';
+import { SegmentReaderService } from '@millrace/proto/segment_reader';
+import { implement } from '@millrace/rpc';
+import type { SegmentReaderConfig } from './config.ts';
+import { readSplit } from './split-read.ts';
+
+/** proto ↔ reads; at most `maxConcurrentReads` at a time, so that memory is bounded. */
+export function segmentReaderService(config: SegmentReaderConfig, store: ObjectStore) {
+  let running = 0;
+  return implement(SegmentReaderService, {
+    async *readSplit(request, call) {
+      const { split } = request;
+      if (split === undefined) throw new MillraceError('invalid', 'ReadSplit: the split is missing');
+      if (running >= config.maxConcurrentReads) {
+        throw new MillraceError('exhausted', `${running} reads are under way (maxConcurrentReads): try again`, {
+          code: 'too-many-reads',
+        });
+      }
+      running++;
+      try {
+        yield* readSplit(split, {
+          store,
+          storeId: config.logStoreId,
+          chunkBytes: config.chunkBytes,
+          messageBytes: config.messageBytes,
+          maxBatchBytes: config.maxBatchBytes,
+          readableStores: request.readableStores,
+          skipCorruptBatches: request.skipCorruptBatches,
+          signal: call.signal,
+        });
+      } catch (error) {
+        const context = { topic: split.topic, partition: split.partition, split: split.splitId };
+        throw error instanceof MillraceError ? error.with(context) : error;
+      } finally {
+        running--;
+      }
+    },
+  });
+}
