@@ -45,8 +45,9 @@ export function tableFiles(stores: ObjectStore[]): TableFiles {
       await store.delete(key);
     },
     async *list(prefixUri) {
-      const { store, key } = locate(prefixUri);
-      for await (const info of store.list(key)) yield { ...info, uri: store.uriOf(info.key) };
+      const folder = prefixUri.endsWith('/') ? '/' : '';
+      const { store, key } = locate(prefixUri.replace(/\/+$/, ''));
+      for await (const info of store.list(key + folder)) yield { ...info, uri: store.uriOf(info.key) };
     },
     covers: (uri) => find(uri) !== undefined,
   };
