@@ -1,1 +1,4 @@
-export {};
+export type { CodecName } from './codec.ts';
+export type { ColumnFileStats } from './file-stats.ts';
+export { type Row, rowsFromBatch, vectorsFromRows } from './rows.ts';
+export { createParquetWriter, type ParquetFileStats, type ParquetWriter, type ParquetWriterOptions } from './writer.ts';

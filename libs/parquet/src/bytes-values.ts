@@ -1,0 +1,190 @@
+import type { BytesVector, Vector } from '@millrace/columns';
+import { ByteBuffer } from './byte-buffer.ts';
+import { bytesDictionary, clearBytesDictionary, copyBytes, indexBytes } from './bytes-dictionary.ts';
+import { dictionaryRange, plainRange } from './bytes-range.ts';
+import { BLOCK, DICTIONARY_BYTES, dictionaryPays, SAMPLE_VALUES } from './dictionary-choice.ts';
+import { ENCODING } from './format.ts';
+import { bitWidth, writeIndices } from './hybrid-writer.ts';
+import type { PageValues, ValueWriter } from './values.ts';
+
+/**
+ * BYTE_ARRAY (`fixedLength` 0) and FIXED_LEN_BYTE_ARRAY. Values go from the batch's own bytes into the dictionary, or
+ * into the page in PLAIN form; a page that loses its dictionary midway is spelled out from it.
+ */
+export function bytesValues(options: {
+  fixedLength: number;
+  /** Two's complement numbers: the first byte orders signed. */
+  signed: boolean;
+  /** Values of a whole chunk. */
+  expectedValues: () => number;
+}): ValueWriter {
+  const { fixedLength, signed } = options;
+  const header = fixedLength === 0 ? 4 : 0;
+  const dictionary = bytesDictionary();
+  const plain = new ByteBuffer(65_536);
+  let indices = new Int32Array(32_768);
+  let marks = new Int32Array(4096);
+  let marked = 0;
+  const denseStarts = new Int32Array(BLOCK);
+  const denseLengths = new Int32Array(BLOCK);
+  let count = 0;
+  /** Values of the chunk before this page, and what the dictionary was then. */
+  let before = { values: 0, entries: 0, bytes: 0 };
+  let inDictionary = true;
+  let decided = false;
+
+  const leaveDictionary = () => {
+    inDictionary = false;
+    for (let i = 0; i < count; i++) {
+      const start = dictionary.starts[indices[i]!]! - header;
+      const length = dictionary.lengths[indices[i]!]! + header;
+      plain.reserve(length);
+      copyBytes(dictionary.plain.bytes, dictionary.plain.view, start, plain.bytes, plain.view, plain.length, length);
+      plain.length += length;
+    }
+    dictionary.count = before.entries;
+    dictionary.plain.length = before.bytes;
+  };
+
+  const lookUp = (
+    source: Uint8Array,
+    view: DataView,
+    starts: Int32Array,
+    lengths: Int32Array,
+    from: number,
+    to: number,
+  ) => {
+    if (count + to - from > indices.length) {
+      const grown = new Int32Array(Math.max(indices.length * 2, count + to - from));
+      grown.set(indices.subarray(0, count));
+      indices = grown;
+    }
+    indexBytes(dictionary, source, view, starts, lengths, from, to, indices, count, header);
+    count += to - from;
+    const tried = before.values + count;
+    if (!decided && tried >= SAMPLE_VALUES) {
+      decided = true;
+      if (
+        !dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, options.expectedValues())
+      )
+        leaveDictionary();
+    } else if (dictionary.plain.length > DICTIONARY_BYTES) leaveDictionary();
+  };
+
+  return {
+    get pageCount() {
+      return count;
+    },
+    get pageBytes() {
+      return inDictionary ? count * 4 : plain.length;
+    },
+    get dictionaryBytes() {
+      return dictionary.plain.length;
+    },
+    append(vector: Vector, from: number, to: number) {
+      const { source, starts, lengths, validity, nullCount } = vector as BytesVector;
+      const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+      const dense = validity === undefined || nullCount === 0;
+      for (let low = from; low < to; low += BLOCK) {
+        const high = Math.min(to, low + BLOCK);
+        let blockStarts = starts;
+        let blockLengths = lengths;
+        let first = low;
+        let last = high;
+        if (!dense) {
+          blockStarts = denseStarts;
+          blockLengths = denseLengths;
+          first = 0;
+          last = gather(starts, lengths, validity, low, high, denseStarts, denseLengths);
+        }
+        if (inDictionary) lookUp(source, view, blockStarts, blockLengths, first, last);
+        else {
+          appendPlain(source, view, blockStarts, blockLengths, first, last, plain, header);
+          count += last - first;
+        }
+      }
+    },
+    writePage(out: ByteBuffer): PageValues {
+      if (inDictionary && !decided && count > 0) {
+        const tried = before.values + count;
+        if (!dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, tried))
+          leaveDictionary();
+      }
+      if (marks.length < dictionary.count) {
+        marks = new Int32Array(dictionary.starts.length);
+        marked = 0;
+      }
+      const { min, max } = inDictionary
+        ? dictionaryRange(dictionary, indices, count, marks, ++marked, signed)
+        : plainRange(plain, count, fixedLength, signed);
+      if (inDictionary) {
+        const bits = bitWidth(Math.max(0, dictionary.count - 1));
+        out.reserve(1);
+        out.bytes[out.length++] = bits;
+        writeIndices(indices, count, bits, out);
+      } else out.append(plain.used);
+      const written = count;
+      plain.length = 0;
+      count = 0;
+      before = { values: before.values + written, entries: dictionary.count, bytes: dictionary.plain.length };
+      return {
+        encoding: inDictionary ? ENCODING.RLE_DICTIONARY : ENCODING.PLAIN,
+        count: written,
+        nanCount: 0,
+        min,
+        max,
+      };
+    },
+    endChunk() {
+      const entries = dictionary.count;
+      const bytes = dictionary.plain.used.slice();
+      clearBytesDictionary(dictionary);
+      before = { values: 0, entries: 0, bytes: 0 };
+      inDictionary = true;
+      decided = false;
+      return entries > 0 ? { count: entries, bytes } : undefined;
+    },
+  };
+}
+
+function gather(
+  starts: Int32Array,
+  lengths: Int32Array,
+  validity: Uint8Array,
+  from: number,
+  to: number,
+  denseStarts: Int32Array,
+  denseLengths: Int32Array,
+): number {
+  let at = 0;
+  for (let i = from; i < to; i++) {
+    denseStarts[at] = starts[i]!;
+    denseLengths[at] = lengths[i]!;
+    at += (validity[i >> 3]! >> (i & 7)) & 1;
+  }
+  return at;
+}
+
+function appendPlain(
+  source: Uint8Array,
+  view: DataView,
+  starts: Int32Array,
+  lengths: Int32Array,
+  from: number,
+  to: number,
+  plain: ByteBuffer,
+  header: number,
+): void {
+  let total = 0;
+  for (let i = from; i < to; i++) total += lengths[i]! + header;
+  plain.reserve(total);
+  const { bytes, view: out } = plain;
+  let at = plain.length;
+  for (let i = from; i < to; i++) {
+    const length = lengths[i]!;
+    if (header > 0) out.setInt32(at, length, true);
+    copyBytes(source, view, starts[i]!, bytes, out, at + header, length);
+    at += header + length;
+  }
+  plain.length = at;
+}

@@ -1,0 +1,214 @@
+import type { Vector } from '@millrace/columns';
+import { booleanValues } from './boolean-values.ts';
+import { type Bound, comparator, parquetLower, parquetUpper } from './bounds.ts';
+import { ByteBuffer } from './byte-buffer.ts';
+import { bytesValues } from './bytes-values.ts';
+import { type CodecName, compressPage } from './codec.ts';
+import { ENCODING, PAGE, PHYSICAL } from './format.ts';
+import type { Leaf } from './leaf.ts';
+import { PageLevels, resolveLeaf, slotOf } from './levels.ts';
+import { numberValues } from './number-values.ts';
+import { dataPageHeader, dictionaryPageHeader } from './page-header.ts';
+import type { ValueWriter } from './values.ts';
+
+/** A finished page, for the page index. `offset` is from the begin of the chunk's data pages. */
+export interface WrittenPage {
+  offset: number;
+  /** With its header. */
+  sizeBytes: number;
+  firstRow: number;
+  nullCount: number;
+  /** Levels, that is values and nulls. */
+  valueCount: number;
+  min: Uint8Array | undefined;
+  max: Uint8Array | undefined;
+  /** Values are there and every one is NaN: the page has no bounds, and then the chunk no ColumnIndex. */
+  onlyNan: boolean;
+}
+
+/** A finished column chunk. Its bytes are valid until the column writer is used again. */
+export interface WrittenChunk {
+  leaf: Leaf;
+  dictionaryPage: Uint8Array | undefined;
+  dataPages: Uint8Array;
+  /** Before compression, headers included. */
+  uncompressedBytes: number;
+  pages: WrittenPage[];
+  pageEncodings: Map<number, number>;
+  valueCount: number;
+  nullCount: number;
+  nanCount: number;
+  min: Uint8Array | undefined;
+  max: Uint8Array | undefined;
+  lower: Bound | undefined;
+  upper: Bound | undefined;
+}
+
+export interface ColumnWriterOptions {
+  codec: CodecName;
+  rowGroupRows: number;
+  pageRows: number;
+  pageBytes: number;
+}
+
+/** Rows that go into a page at a time where a row's size is not known beforehand. */
+const SLICE_ROWS = 2048;
+
+/** Writes the chunks of one column, one after the other: levels and values into pages, pages compressed as they fill. */
+export class ColumnWriter {
+  readonly #leaf: Leaf;
+  readonly #options: ColumnWriterOptions;
+  readonly #levels: PageLevels;
+  readonly #values: ValueWriter;
+  readonly #compare: (a: Uint8Array, b: Uint8Array) => number;
+  readonly #page = new ByteBuffer(65_536);
+  readonly #dataPages = new ByteBuffer(65_536);
+  #pages: WrittenPage[] = [];
+  #pageEncodings = new Map<number, number>();
+  #pageRows = 0;
+  #rows = 0;
+  #levelsOfChunk = 0;
+  #nulls = 0;
+  #nans = 0;
+  #uncompressed = 0;
+  #min: Uint8Array | undefined;
+  #max: Uint8Array | undefined;
+
+  constructor(leaf: Leaf, options: ColumnWriterOptions) {
+    this.#leaf = leaf;
+    this.#options = options;
+    this.#levels = new PageLevels(leaf);
+    this.#compare = comparator(leaf.type, leaf.fixedLength);
+    this.#values = valuesFor(leaf, () => {
+      const rows = this.#rows + this.#pageRows;
+      const values = this.#levelsOfChunk + this.#levels.count;
+      return rows === 0 ? options.rowGroupRows : (values / rows) * options.rowGroupRows;
+    });
+  }
+
+  /** Bytes held in memory for the chunk begun. */
+  get heldBytes(): number {
+    return this.#dataPages.length + this.#values.pageBytes + this.#values.dictionaryBytes;
+  }
+
+  /** Takes rows [from, to) of a batch's columns. */
+  append(columns: Vector[], from: number, to: number): void {
+    const batch = resolveLeaf(this.#leaf, columns);
+    const sliceRows = this.#sliceRows(batch.vector);
+    for (let row = from; row < to; ) {
+      const end = Math.min(to, row + Math.min(sliceRows, this.#options.pageRows - this.#pageRows));
+      this.#levels.append(batch, row, end);
+      this.#pageRows += end - row;
+      this.#values.append(batch.vector, slotOf(batch, row), slotOf(batch, end));
+      if (this.#pageRows >= this.#options.pageRows || this.#values.pageBytes >= this.#options.pageBytes)
+        this.#endPage();
+      row = end;
+    }
+  }
+
+  /** Ends the chunk and begins the next. */
+  endChunk(): WrittenChunk {
+    if (this.#pageRows > 0) this.#endPage();
+    const dictionary = this.#values.endChunk();
+    let dictionaryPage: Uint8Array | undefined;
+    if (dictionary !== undefined) {
+      const compressed = compressPage(this.#options.codec, dictionary.bytes);
+      const header = dictionaryPageHeader(dictionary.bytes.length, compressed.length, dictionary.count);
+      dictionaryPage = Buffer.concat([header, compressed]);
+      this.#uncompressed += header.length + dictionary.bytes.length;
+    }
+    const chunk: WrittenChunk = {
+      leaf: this.#leaf,
+      dictionaryPage,
+      dataPages: this.#dataPages.used,
+      uncompressedBytes: this.#uncompressed,
+      pages: this.#pages,
+      pageEncodings: this.#pageEncodings,
+      valueCount: this.#levelsOfChunk,
+      nullCount: this.#nulls,
+      nanCount: this.#nans,
+      min: this.#min,
+      max: this.#max,
+      lower: this.#min && parquetLower(this.#leaf.type, this.#min),
+      upper: this.#max && parquetUpper(this.#leaf.type, this.#max),
+    };
+    this.#dataPages.length = 0;
+    this.#pages = [];
+    this.#pageEncodings = new Map();
+    this.#rows = this.#levelsOfChunk = this.#nulls = this.#nans = this.#uncompressed = 0;
+    this.#min = this.#max = undefined;
+    return chunk;
+  }
+
+  #endPage(): void {
+    const page = this.#page;
+    page.length = 0;
+    const levels = this.#levels.count;
+    this.#levels.write(page);
+    const values = this.#values.writePage(page);
+    const compressed = compressPage(this.#options.codec, page.used);
+    const header = dataPageHeader(page.length, compressed.length, levels, values.encoding);
+    const offset = this.#dataPages.length;
+    this.#dataPages.append(header);
+    this.#dataPages.append(compressed);
+    const { min, max } = values;
+    this.#pages.push({
+      offset,
+      sizeBytes: header.length + compressed.length,
+      firstRow: this.#rows,
+      nullCount: levels - values.count,
+      valueCount: levels,
+      min,
+      max,
+      onlyNan: values.count > 0 && min === undefined,
+    });
+    this.#pageEncodings.set(values.encoding, (this.#pageEncodings.get(values.encoding) ?? 0) + 1);
+    if (min !== undefined && (this.#min === undefined || this.#compare(min, this.#min) < 0)) this.#min = min;
+    if (max !== undefined && (this.#max === undefined || this.#compare(max, this.#max) > 0)) this.#max = max;
+    this.#rows += this.#pageRows;
+    this.#pageRows = 0;
+    this.#levelsOfChunk += levels;
+    this.#nulls += levels - values.count;
+    this.#nans += values.nanCount;
+    this.#uncompressed += header.length + page.length;
+  }
+
+  #sliceRows(vector: Vector): number {
+    if (vector.kind === 'bytes') {
+      const perPage = Math.floor((this.#options.pageBytes * vector.length) / Math.max(1, vector.source.length));
+      return Math.max(1, Math.min(SLICE_ROWS, perPage));
+    }
+    return this.#leaf.maxRepetition > 0 ? SLICE_ROWS : this.#options.pageRows;
+  }
+}
+
+function valuesFor(leaf: Leaf, expectedValues: () => number): ValueWriter {
+  switch (leaf.physical) {
+    case PHYSICAL.BOOLEAN:
+      return booleanValues();
+    case PHYSICAL.INT32:
+      return numberValues('int32', expectedValues);
+    case PHYSICAL.INT64:
+      return numberValues('int64', expectedValues);
+    case PHYSICAL.FLOAT:
+      return numberValues('float', expectedValues);
+    case PHYSICAL.DOUBLE:
+      return numberValues('double', expectedValues);
+    default:
+      return bytesValues({ fixedLength: leaf.fixedLength, signed: leaf.type.kind === 'decimal', expectedValues });
+  }
+}
+
+/** The encodings of a chunk, levels included, as ColumnMetaData names them. */
+export function chunkEncodings(chunk: WrittenChunk): number[] {
+  const encodings = new Set([ENCODING.RLE, ...chunk.pageEncodings.keys()]);
+  if (chunk.dictionaryPage !== undefined) encodings.add(ENCODING.PLAIN);
+  return [...encodings].sort((a, b) => a - b);
+}
+
+/** How many pages of which type and encoding a chunk has (ColumnMetaData.encoding_stats). */
+export function chunkEncodingStats(chunk: WrittenChunk): { pageType: number; encoding: number; count: number }[] {
+  const data = [...chunk.pageEncodings].map(([encoding, count]) => ({ pageType: PAGE.DATA, encoding, count }));
+  if (chunk.dictionaryPage === undefined) return data;
+  return [{ pageType: PAGE.DICTIONARY, encoding: ENCODING.PLAIN, count: 1 }, ...data];
+}

@@ -1,0 +1,192 @@
+import type { Vector } from '@millrace/columns';
+import type { ByteBuffer } from './byte-buffer.ts';
+import { bitWidth, writeLevels, writeRun } from './hybrid-writer.ts';
+import type { Leaf } from './leaf.ts';
+
+/**
+ * A leaf of one batch: its vector, and the path to it cut at each list or map. Within a segment every vector has the
+ * same slots, so a slot's definition level is `full` less the optional vectors of the segment that are null there.
+ */
+export interface LeafBatch {
+  vector: Vector;
+  segments: Segment[];
+}
+
+interface Segment {
+  validities: Uint8Array[];
+  full: number;
+  /** Of the list or map that ends the segment; undefined in the last. */
+  offsets: Int32Array | undefined;
+}
+
+/** Finds a leaf's vector in the columns of a batch. */
+export function resolveLeaf(leaf: Leaf, columns: Vector[]): LeafBatch {
+  let segment: Segment = { validities: [], full: 0, offsets: undefined };
+  const segments = [segment];
+  let vector: Vector | undefined;
+  for (const step of leaf.steps) {
+    if (step.into === 'field')
+      vector = vector === undefined ? columns[step.index]! : (vector as { fields: Vector[] }).fields[step.index]!;
+    else {
+      const list = vector as Extract<Vector, { kind: 'list' | 'map' }>;
+      segment.offsets = list.offsets;
+      vector = list.kind === 'list' ? list.element : step.into === 'key' ? list.key : list.value;
+      segment = { validities: [], full: segment.full + 1, offsets: undefined };
+      segments.push(segment);
+    }
+    if (step.optional) {
+      segment.full++;
+      if (vector!.validity !== undefined && vector!.nullCount > 0) segment.validities.push(vector!.validity);
+    }
+  }
+  return { vector: vector!, segments };
+}
+
+/** The leaf's slot at which this row begins. */
+export function slotOf(batch: LeafBatch, row: number): number {
+  let slot = row;
+  for (const { offsets } of batch.segments) if (offsets !== undefined) slot = offsets[slot]!;
+  return slot;
+}
+
+/** Definition and repetition levels of one page, a byte each; a page whose levels are all alike keeps only their count. */
+export class PageLevels {
+  count = 0;
+  #definition = new Uint8Array(32_768);
+  #repetition = new Uint8Array(0);
+  #uniform = -1;
+  readonly #leaf: Leaf;
+
+  constructor(leaf: Leaf) {
+    this.#leaf = leaf;
+  }
+
+  /** Adds the levels of rows [from, to). */
+  append(batch: LeafBatch, from: number, to: number): void {
+    const [{ validities, full }] = batch.segments as [Segment];
+    if (this.#leaf.maxRepetition > 0) this.#appendNested(batch.segments, from, to);
+    else if (this.#leaf.maxDefinition === 0) this.count += to - from;
+    else if (validities.length === 0) this.#appendRun(full, to - from);
+    else {
+      this.#reserve(to - from);
+      this.#spread();
+      flatLevels(validities, full, from, to, this.#definition, this.count);
+      this.count += to - from;
+    }
+  }
+
+  /** Writes both levels as a V1 data page has them, each with its length in four bytes, and begins a new page. */
+  write(out: ByteBuffer): void {
+    const { maxRepetition, maxDefinition } = this.#leaf;
+    if (maxRepetition > 0) {
+      withLength(out, () => writeLevels(this.#repetition, this.count, bitWidth(maxRepetition), out));
+    }
+    if (maxDefinition > 0) {
+      const width = bitWidth(maxDefinition);
+      withLength(out, () => {
+        if (this.#uniform >= 0) writeRun(this.#uniform, this.count, width, out);
+        else writeLevels(this.#definition, this.count, width, out);
+      });
+    }
+    this.count = 0;
+    this.#uniform = -1;
+  }
+
+  #appendRun(level: number, count: number): void {
+    if (this.count === 0) this.#uniform = level;
+    if (this.#uniform !== level) {
+      this.#reserve(count);
+      this.#spread();
+      this.#definition.fill(level, this.count, this.count + count);
+    }
+    this.count += count;
+  }
+
+  #appendNested(segments: Segment[], from: number, to: number): void {
+    let most = to - from;
+    let low = from;
+    let high = to;
+    for (const { offsets } of segments) {
+      if (offsets === undefined) break;
+      low = offsets[low]!;
+      high = offsets[high]!;
+      most += high - low;
+    }
+    this.#reserve(most);
+    this.count = nestedLevels(segments, 0, from, to, 0, this.#definition, this.#repetition, this.count);
+  }
+
+  /** Turns "all alike" into levels that are there. */
+  #spread(): void {
+    if (this.#uniform >= 0) this.#definition.fill(this.#uniform, 0, this.count);
+    this.#uniform = -1;
+  }
+
+  #reserve(more: number): void {
+    const needed = this.count + more;
+    if (needed > this.#definition.length) {
+      const definition = new Uint8Array(Math.max(needed, this.#definition.length * 2));
+      // What a uniform page has not spread yet is garbage here, and overwritten by #spread.
+      definition.set(this.#definition.subarray(0, Math.min(this.count, this.#definition.length)));
+      this.#definition = definition;
+    }
+    if (this.#leaf.maxRepetition > 0 && this.#definition.length > this.#repetition.length) {
+      const repetition = new Uint8Array(this.#definition.length);
+      repetition.set(this.#repetition);
+      this.#repetition = repetition;
+    }
+  }
+}
+
+function withLength(out: ByteBuffer, write: () => void): void {
+  out.reserve(4);
+  const at = out.length;
+  out.length += 4;
+  write();
+  out.view.setUint32(at, out.length - at - 4, true);
+}
+
+function flatLevels(
+  validities: Uint8Array[],
+  full: number,
+  from: number,
+  to: number,
+  levels: Uint8Array,
+  at: number,
+): void {
+  const [first] = validities as [Uint8Array];
+  const base = full - validities.length;
+  for (let i = from, k = at; i < to; i++, k++) levels[k] = base + ((first[i >> 3]! >> (i & 7)) & 1);
+  for (let n = 1; n < validities.length; n++) {
+    const validity = validities[n]!;
+    for (let i = from, k = at; i < to; i++, k++) levels[k]! += (validity[i >> 3]! >> (i & 7)) & 1;
+  }
+}
+
+/**
+ * Writes the levels of slots [from, to) of a segment and of all below it; the first of them repeats at `repetition`
+ * (Dremel's record shredding). Returns the position after them.
+ */
+function nestedLevels(
+  segments: Segment[],
+  depth: number,
+  from: number,
+  to: number,
+  repetition: number,
+  definitions: Uint8Array,
+  repetitions: Uint8Array,
+  at: number,
+): number {
+  const { validities, full, offsets } = segments[depth]!;
+  for (let i = from; i < to; i++) {
+    let definition = full;
+    for (let n = 0; n < validities.length; n++) definition -= 1 - ((validities[n]![i >> 3]! >> (i & 7)) & 1);
+    if (offsets === undefined || definition < full || offsets[i] === offsets[i + 1]) {
+      definitions[at] = definition;
+      repetitions[at++] = repetition;
+    } else
+      at = nestedLevels(segments, depth + 1, offsets[i]!, offsets[i + 1]!, repetition, definitions, repetitions, at);
+    repetition = depth;
+  }
+  return at;
+}

@@ -1,0 +1,139 @@
+import type { DoubleVector, FloatVector, Int32Vector, Int64Vector, Vector } from '@millrace/columns';
+import type { ByteBuffer } from './byte-buffer.ts';
+import { BLOCK, DICTIONARY_BYTES, dictionaryPays, SAMPLE_VALUES } from './dictionary-choice.ts';
+import { ENCODING } from './format.ts';
+import { bitWidth, writeIndices } from './hybrid-writer.ts';
+import { clearDictionary, indexPairs, indexWords, numberDictionary } from './number-dictionary.ts';
+import { doubleRange, floatRange, int32Range, int64Range, type NumberRange } from './number-range.ts';
+import type { PageValues, ValueWriter } from './values.ts';
+
+export type NumberKind = 'int32' | 'int64' | 'float' | 'double';
+
+/**
+ * INT32, INT64, FLOAT, DOUBLE. The page is gathered in PLAIN form; when it is full it is looked up in the dictionary, so
+ * that going back to PLAIN costs nothing. `expectedValues` = of a whole chunk.
+ */
+export function numberValues(kind: NumberKind, expectedValues: () => number): ValueWriter {
+  const width = kind === 'int32' || kind === 'float' ? 1 : 2;
+  const dictionary = numberDictionary();
+  let page = new Int32Array(32_768 * width);
+  let indices = new Int32Array(32_768);
+  let count = 0;
+  /** Values of the chunk before this page. */
+  let earlier = 0;
+  let inDictionary = true;
+  let decided = false;
+
+  const range = (): NumberRange => {
+    if (kind === 'int32') return int32Range(page, count);
+    if (kind === 'int64') return int64Range(page, count);
+    if (kind === 'float') return floatRange(new Float32Array(page.buffer), count);
+    return doubleRange(new Float64Array(page.buffer), count);
+  };
+
+  /** Looks the page up; false, once and for the chunk, when the dictionary does not pay or has grown too large. */
+  const lookUp = (): boolean => {
+    if (indices.length < count) indices = new Int32Array(page.length / width);
+    const before = dictionary.count;
+    for (let from = 0; from < count; from += BLOCK) {
+      const to = Math.min(count, from + BLOCK);
+      if (width === 1) indexWords(dictionary, page, from, to, indices);
+      else indexPairs(dictionary, page, from, to, indices);
+      if (!decided && (earlier + to >= SAMPLE_VALUES || to === count)) {
+        const tried = earlier + to;
+        decided = tried >= SAMPLE_VALUES;
+        if (!dictionaryPays(tried, dictionary.count, 4 * width, decided ? expectedValues() : tried)) break;
+      }
+      if (dictionary.count * 4 * width > DICTIONARY_BYTES) break;
+      if (to === count) return true;
+    }
+    dictionary.count = before;
+    return false;
+  };
+
+  return {
+    get pageCount() {
+      return count;
+    },
+    get pageBytes() {
+      return count * 4 * width;
+    },
+    get dictionaryBytes() {
+      return dictionary.count * 4 * width;
+    },
+    append(vector: Vector, from: number, to: number) {
+      const numbers = vector as Int32Vector | Int64Vector | FloatVector | DoubleVector;
+      const words = wordsOf(numbers.values);
+      if ((count + to - from) * width > page.length) {
+        const grown = new Int32Array(Math.max(page.length * 2, (count + to - from) * width));
+        grown.set(page.subarray(0, count * width));
+        page = grown;
+      }
+      if (numbers.validity === undefined || numbers.nullCount === 0) {
+        page.set(words.subarray(from * width, to * width), count * width);
+        count += to - from;
+      } else if (width === 1) count = gatherWords(words, numbers.validity, from, to, page, count);
+      else count = gatherPairs(words, numbers.validity, from, to, page, count);
+    },
+    writePage(out: ByteBuffer): PageValues {
+      const { min, max, nanCount } = range();
+      if (inDictionary && count > 0) inDictionary = lookUp();
+      if (inDictionary) {
+        const bits = bitWidth(Math.max(0, dictionary.count - 1));
+        out.reserve(1);
+        out.bytes[out.length++] = bits;
+        writeIndices(indices, count, bits, out);
+      } else out.append(new Uint8Array(page.buffer, 0, count * 4 * width));
+      const written = count;
+      earlier += count;
+      count = 0;
+      return { encoding: inDictionary ? ENCODING.RLE_DICTIONARY : ENCODING.PLAIN, count: written, nanCount, min, max };
+    },
+    endChunk() {
+      const entries = dictionary.count;
+      const bytes = new Uint8Array(dictionary.words.buffer.slice(0, entries * 4 * width));
+      clearDictionary(dictionary);
+      inDictionary = true;
+      decided = false;
+      earlier = 0;
+      return entries > 0 ? { count: entries, bytes } : undefined;
+    },
+  };
+}
+
+function wordsOf(values: Int32Array | Float32Array | Float64Array): Int32Array {
+  return values instanceof Int32Array
+    ? values
+    : new Int32Array(values.buffer, values.byteOffset, values.byteLength >> 2);
+}
+
+function gatherWords(
+  words: Int32Array,
+  validity: Uint8Array,
+  from: number,
+  to: number,
+  page: Int32Array,
+  at: number,
+): number {
+  for (let i = from; i < to; i++) {
+    page[at] = words[i]!;
+    at += (validity[i >> 3]! >> (i & 7)) & 1;
+  }
+  return at;
+}
+
+function gatherPairs(
+  words: Int32Array,
+  validity: Uint8Array,
+  from: number,
+  to: number,
+  page: Int32Array,
+  at: number,
+): number {
+  for (let i = from; i < to; i++) {
+    page[2 * at] = words[2 * i]!;
+    page[2 * at + 1] = words[2 * i + 1]!;
+    at += (validity[i >> 3]! >> (i & 7)) & 1;
+  }
+  return at;
+}

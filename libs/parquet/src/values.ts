@@ -1,0 +1,28 @@
+import type { Vector } from '@millrace/columns';
+import type { ByteBuffer } from './byte-buffer.ts';
+
+/** What one page of values came to. */
+export interface PageValues {
+  encoding: number;
+  count: number;
+  nanCount: number;
+  /** The least and the greatest value in PLAIN form (no length before it), NaN left out; undefined when there is none. */
+  min: Uint8Array | undefined;
+  max: Uint8Array | undefined;
+}
+
+/** Gathers the values of one column and writes them page by page: in a dictionary while that pays, else PLAIN. */
+export interface ValueWriter {
+  /** Values of the page begun. */
+  readonly pageCount: number;
+  /** About how many bytes the page begun takes in memory. */
+  readonly pageBytes: number;
+  /** Takes the slots [from, to) of a vector, nulls left out. */
+  append(vector: Vector, from: number, to: number): void;
+  /** Writes the page begun and begins the next. */
+  writePage(out: ByteBuffer): PageValues;
+  /** Bytes of the dictionary so far. */
+  readonly dictionaryBytes: number;
+  /** Ends the chunk: its dictionary in PLAIN, if a page used one. */
+  endChunk(): { count: number; bytes: Uint8Array } | undefined;
+}
