@@ -1,1 +1,2 @@
-export {};
+export * from './job-history.ts';
+export * from './schedules.ts';
