@@ -81,6 +81,9 @@ export async function runService<S extends z.ZodObject>(
       process.exit(1);
     }
   };
+  // A parent that started this with an IPC channel is told the address, and its death ends the service.
+  process.send?.({ address: service.address });
+  process.on('disconnect', () => void end('disconnect'));
   process.on('SIGTERM', () => void end('SIGTERM'));
   process.on('SIGINT', () => void end('SIGINT'));
 }

@@ -5,6 +5,8 @@ export type Logger = PinoLogger;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+let destination = pino.destination({ dest: 2, sync: true });
+
 const root = pino(
   {
     base: null,
@@ -21,8 +23,13 @@ const root = pino(
     },
     serializers: { err: pino.stdSerializers.err, error: pino.stdSerializers.err },
   },
-  pino.destination({ dest: 2, sync: true }),
+  { write: (line: string) => void destination.write(line) },
 );
+
+/** Where log lines go from now on, instead of standard error. */
+export function setLogFile(path: string): void {
+  destination = pino.destination({ dest: path, sync: true, mkdir: true });
+}
 
 /** Level of every logger made from now on. */
 export function setLogLevel(level: LogLevel): void {

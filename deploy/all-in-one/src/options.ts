@@ -1,0 +1,43 @@
+import { availableParallelism } from 'node:os';
+import { Command, InvalidArgumentError } from 'commander';
+
+export interface Options {
+  records: number;
+  exitWhenCaughtUp: boolean;
+  converters: number;
+  separate: boolean;
+}
+
+export const DEMO_NAMESPACE = 'demo';
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('a whole number');
+  return Number(text);
+}
+
+function positive(text: string): number {
+  const value = wholeNumber(text);
+  if (value < 1) throw new InvalidArgumentError('1 or more');
+  return value;
+}
+
+/** The command line of `npm start`; prints help and ends the process when asked to. */
+export function parseOptions(argv: string[]): Options {
+  return new Command('npm start --')
+    .description('All of Millrace from one command: the seven services, a demo log, an Iceberg REST catalog.')
+    .option('--records <n>', 'records of each demo topic; 0 makes no demo topic', wholeNumber, 100_000)
+    .option('--exit-when-caught-up', 'end with exit code 0 once every table has every record', false)
+    .option('--converters <n>', 'processes that convert', positive, Math.max(1, availableParallelism() - 1))
+    .option('--separate', 'every service in a process of its own (as containers have it)', false)
+    .addHelpText(
+      'after',
+      `
+Environment:
+  MILLRACE_DATA_DIR       holds everything: log, schemas, warehouse, state (default ./data)
+  MILLRACE_CATALOG_PORT   port of the Iceberg REST catalog (default 8181; 0 takes a free one)
+  MILLRACE_LOG_LEVEL      least level in <data dir>/run/millrace.log (default info)
+  MILLRACE_COMMIT_INTERVAL_MS   how often the demo's tables are committed at the least (default 2000)`,
+    )
+    .parse(argv, { from: 'user' })
+    .opts<Options>();
+}
