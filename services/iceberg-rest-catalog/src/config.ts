@@ -1,0 +1,44 @@
+import { listenConfig } from '@millrace/rpc';
+import { z } from 'zod';
+
+export const ENV_PREFIX = 'MILLRACE_ICEBERG_REST_CATALOG';
+
+export const icebergCatalogConfig = z.object({
+  ...listenConfig(7804),
+  databaseUrl: z
+    .string()
+    .default('sqlite:data/iceberg-rest-catalog.db')
+    .describe('where namespaces and table pointers are kept: sqlite:<path>'),
+  discoveryAddress: z.string().default('127.0.0.1:7801').describe('gRPC address of metadata-discovery (the ledger)'),
+  warehouse: z.string().default('data/warehouse').describe('folder or URI under which tables lie'),
+  tableLocations: z
+    .array(z.string())
+    .default([])
+    .describe("folders or URIs beside the warehouse where users' own tables may lie"),
+  restHost: z.string().default('127.0.0.1').describe('address of the REST API; loopback unless told otherwise'),
+  restPort: z.number().int().min(0).max(65_535).default(8181).describe('port of the REST API; 0 takes a free one'),
+  catalogUri: z
+    .string()
+    .optional()
+    .describe('URI of the REST API as engines reach it, when it is not http://<restHost>:<restPort>'),
+  tokenSource: z
+    .string()
+    .regex(/^(env|file):.+$/, 'must be env:NAME or file:PATH')
+    .optional()
+    .describe('where the bearer token of the REST API is: env:NAME or file:PATH; required beyond loopback'),
+  bodyLimitBytes: z
+    .number()
+    .int()
+    .min(65_536)
+    .default(33_554_432)
+    .describe('bytes of the largest request body that the REST API takes'),
+  orphanAgeMs: z
+    .number()
+    .int()
+    .min(0)
+    .default(3_600_000)
+    .describe('milliseconds after which a metadata file that nothing refers to may be deleted'),
+  projectionConcurrency: z.number().int().min(1).default(4).describe('tables that are projected at the same time'),
+});
+
+export type IcebergCatalogConfig = z.infer<typeof icebergCatalogConfig>;
