@@ -1,0 +1,218 @@
+import { randomUUID } from 'node:crypto';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { MillraceError } from '@millrace/base';
+import { type SegmentRangeSchema, type Split, SplitSchema } from '@millrace/proto/metadata_discovery';
+import type { LedgerDb } from './ledger-database.ts';
+
+export interface PartitionRow {
+  partition: number;
+  startOffset: number;
+  committedOffset: number;
+  plannedOffset: number;
+  sourceEndOffset: number;
+}
+
+/** Offsets [startOffset, endOffset) and where they lie. */
+export interface PlannedSplit {
+  startOffset: number;
+  endOffset: number;
+  ranges: MessageInitShape<typeof SegmentRangeSchema>[];
+  transactionIndexKeys: string[];
+}
+
+export async function listPartitions(db: LedgerDb, tableUuid: string): Promise<PartitionRow[]> {
+  const rows = await db
+    .selectFrom('partitions')
+    .selectAll()
+    .where('table_uuid', '=', tableUuid)
+    .orderBy('partition')
+    .execute();
+  return rows.map((row) => ({
+    partition: row.partition,
+    startOffset: row.start_offset,
+    committedOffset: row.committed_offset,
+    plannedOffset: row.planned_offset,
+    sourceEndOffset: row.source_end_offset,
+  }));
+}
+
+/** Makes the partition known; the table covers it from `startOffset`. A partition that is known stays as it is. */
+export async function addPartition(
+  db: LedgerDb,
+  tableUuid: string,
+  partition: number,
+  startOffset: number,
+): Promise<void> {
+  await db
+    .insertInto('partitions')
+    .values({
+      table_uuid: tableUuid,
+      partition,
+      start_offset: startOffset,
+      committed_offset: startOffset,
+      planned_offset: startOffset,
+      source_end_offset: startOffset,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** One past the last offset that the source has shown. It never goes back: the log may lose its tail, not its past. */
+export async function setSourceEnd(
+  db: LedgerDb,
+  tableUuid: string,
+  partition: number,
+  sourceEndOffset: number,
+): Promise<void> {
+  await db
+    .updateTable('partitions')
+    .set({ source_end_offset: sourceEndOffset })
+    .where('table_uuid', '=', tableUuid)
+    .where('partition', '=', partition)
+    .where('source_end_offset', '<', sourceEndOffset)
+    .execute();
+}
+
+/**
+ * Plans contiguous splits that start at the partition's planned offset. Answers their ids; `conflict` when somebody
+ * else planned first (the planned offset is compared and swapped).
+ */
+export async function planSplits(
+  db: LedgerDb,
+  at: { tableUuid: string; partition: number; nowMs: number; traceparent: string },
+  splits: readonly PlannedSplit[],
+): Promise<string[]> {
+  const [first, last] = [splits[0], splits.at(-1)];
+  if (first === undefined || last === undefined) return [];
+  for (const [i, split] of splits.entries()) {
+    const start = i === 0 ? split.startOffset : splits[i - 1]!.endOffset;
+    if (split.startOffset !== start || split.endOffset <= start) {
+      throw new MillraceError('internal', `split ${split.startOffset}–${split.endOffset} does not follow ${start}`, {
+        code: 'split-not-contiguous',
+      });
+    }
+  }
+  const ids = splits.map(() => randomUUID());
+  await db.transaction().execute(async (trx) => {
+    const moved = await trx
+      .updateTable('partitions')
+      .set({ planned_offset: last.endOffset })
+      .where('table_uuid', '=', at.tableUuid)
+      .where('partition', '=', at.partition)
+      .where('planned_offset', '=', first.startOffset)
+      .executeTakeFirstOrThrow();
+    if (moved.numUpdatedRows !== 1n) {
+      throw new MillraceError(
+        'conflict',
+        `partition ${at.partition} is not planned up to ${first.startOffset} any more`,
+        {
+          code: 'plan-conflict',
+          context: { partition: at.partition, offset: first.startOffset },
+        },
+      );
+    }
+    for (const [i, split] of splits.entries()) {
+      await trx
+        .insertInto('splits')
+        .values({
+          split_id: ids[i]!,
+          table_uuid: at.tableUuid,
+          partition: at.partition,
+          start_offset: split.startOffset,
+          end_offset: split.endOffset,
+          state: 'pending',
+          owner: null,
+          body: splitBody(split),
+          traceparent: at.traceparent,
+          created_ms: at.nowMs,
+          dead_letters: null,
+        })
+        .execute();
+    }
+  });
+  return ids;
+}
+
+const splitBody = (split: PlannedSplit): Uint8Array =>
+  toBinary(
+    SplitSchema,
+    create(SplitSchema, { ranges: split.ranges, transactionIndexKeys: split.transactionIndexKeys }),
+  );
+
+export const splitOfBody = (body: Uint8Array): Split => fromBinary(SplitSchema, body);
+
+/** The splits that wait for a converter, with where their bytes were when they were planned. */
+export async function listPendingSplits(db: LedgerDb, tableUuid: string) {
+  const rows = await db
+    .selectFrom('splits')
+    .select(['split_id', 'epoch', 'partition', 'start_offset', 'end_offset', 'body'])
+    .where('table_uuid', '=', tableUuid)
+    .where('state', '=', 'pending')
+    .orderBy('partition')
+    .orderBy('start_offset')
+    .execute();
+  return rows.map((row) => ({
+    splitId: row.split_id,
+    epoch: row.epoch,
+    partition: row.partition,
+    startOffset: row.start_offset,
+    endOffset: row.end_offset,
+    split: splitOfBody(row.body),
+  }));
+}
+
+/** Gives a split that waits new places for the same offsets, after its segments were replaced in the log. */
+export async function replanSplit(db: LedgerDb, splitId: string, epoch: number, split: PlannedSplit): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('splits')
+    .set({ body: splitBody(split) })
+    .where('split_id', '=', splitId)
+    .where('state', '=', 'pending')
+    .where('epoch', '=', epoch)
+    .where('start_offset', '=', split.startOffset)
+    .where('end_offset', '=', split.endOffset)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
+/** How much of a table is under way. `committable` is what starts at a partition's committed offset without a gap. */
+export async function pendingWork(db: LedgerDb, tableUuid: string) {
+  const rows = await db
+    .selectFrom('splits')
+    .innerJoin('partitions', (join) =>
+      join
+        .onRef('partitions.table_uuid', '=', 'splits.table_uuid')
+        .onRef('partitions.partition', '=', 'splits.partition'),
+    )
+    .select([
+      'splits.partition',
+      'splits.start_offset',
+      'splits.end_offset',
+      'splits.state',
+      'splits.data_bytes',
+      'splits.converted_ms',
+      'partitions.committed_offset',
+    ])
+    .where('splits.table_uuid', '=', tableUuid)
+    .where('splits.state', '!=', 'committed')
+    .orderBy('splits.partition')
+    .orderBy('splits.start_offset')
+    .execute();
+  const reached = new Map<number, number>();
+  const work = { waiting: 0, leased: 0, converted: 0, committable: 0, committableBytes: 0, oldestMs: 0 };
+  const byPartition = new Map<number, number>();
+  for (const row of rows) {
+    byPartition.set(row.partition, (byPartition.get(row.partition) ?? 0) + 1);
+    if (row.state === 'pending') work.waiting++;
+    else if (row.state === 'leased') work.leased++;
+    else work.converted++;
+    const next = reached.get(row.partition) ?? row.committed_offset;
+    if (row.state === 'converted' && row.start_offset === next) {
+      reached.set(row.partition, row.end_offset);
+      work.committable++;
+      work.committableBytes += row.data_bytes;
+      work.oldestMs = work.oldestMs === 0 ? row.converted_ms : Math.min(work.oldestMs, row.converted_ms);
+    }
+  }
+  return { ...work, byPartition };
+}
