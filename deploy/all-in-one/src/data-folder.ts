@@ -36,14 +36,20 @@ export function openDataFolder(path: string): DataFolder {
   const run = folder('run');
   const lock = new DatabaseSync(join(run, 'lock.db'));
   try {
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS held (at text); COMMIT; BEGIN EXCLUSIVE');
+    lock.exec(
+      'PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS held (at text); COMMIT; BEGIN EXCLUSIVE',
+    );
   } catch (error) {
     lock.close();
-    throw new MillraceError('conflict', `${root} is in use by another millrace: stop it, or name another folder in MILLRACE_DATA_DIR`, {
-      code: 'data-folder-in-use',
-      retryable: false,
-      cause: error,
-    });
+    throw new MillraceError(
+      'conflict',
+      `${root} is in use by another millrace: stop it, or name another folder in MILLRACE_DATA_DIR`,
+      {
+        code: 'data-folder-in-use',
+        retryable: false,
+        cause: error,
+      },
+    );
   }
   const file = endpointsFile(root);
   return {

@@ -46,7 +46,11 @@ export async function startServiceProcess(options: ServiceProcessOptions): Promi
       started.once('error', reject);
       started.once('exit', (code, signal) => {
         options.onPid(0);
-        reject(new Error(`${options.name} ended with ${signal ?? `code ${code}`} before it listened; see ${options.logFile}`));
+        reject(
+          new Error(
+            `${options.name} ended with ${signal ?? `code ${code}`} before it listened; see ${options.logFile}`,
+          ),
+        );
       });
     });
 
@@ -58,9 +62,13 @@ export async function startServiceProcess(options: ServiceProcessOptions): Promi
       if (stopping.signal.aborted) return;
       failures = Date.now() - startedMs > HEALTHY_MS ? 0 : failures + 1;
       options.logger.warn({ process: options.name, failures }, 'a service ended; it starts again');
-      await systemClock.sleep(Math.min(FIRST_RESTART_MS * 2 ** failures, LAST_RESTART_MS), stopping.signal).catch(() => {});
+      await systemClock
+        .sleep(Math.min(FIRST_RESTART_MS * 2 ** failures, LAST_RESTART_MS), stopping.signal)
+        .catch(() => {});
       if (stopping.signal.aborted) return;
-      await launch().catch((error) => options.logger.error({ error: toMillraceError(error) }, 'a service did not start'));
+      await launch().catch((error) =>
+        options.logger.error({ error: toMillraceError(error) }, 'a service did not start'),
+      );
     }
   }
 

@@ -26,13 +26,15 @@ export async function gatherIceberg(
   if (head === undefined) return undefined;
   const line = [...ancestors(metadata, head)].reverse();
   const steps = line.flatMap((snapshot) => {
-    const { 'millrace.ledger-version': version, 'millrace.offsets': offsets } = snapshot.summary ?? {};
-    if (version === undefined || offsets === undefined) return [];
+    const summary = snapshot.summary ?? {};
+    const { 'millrace.ledger-version': version, 'millrace.positions': positions, 'millrace.offsets': added } = summary;
+    if (version === undefined || positions === undefined || added === undefined) return [];
     return [
       {
         label: `snapshot ${snapshot['snapshot-id']}`,
         ledgerVersion: BigInt(version),
-        positions: parsePositions(offsets),
+        positions: parsePositions(positions),
+        added: parsePositions(added),
       },
     ];
   });
@@ -40,7 +42,7 @@ export async function gatherIceberg(
     source: 'iceberg',
     steps,
     files: await liveFiles(files, store, head),
-    filesVersion: steps.at(-1)?.ledgerVersion ?? 0n,
+    filesVersion: newest(steps.at(-1)?.ledgerVersion, metadata.properties['millrace.ledger-version']),
     truncated: line[0]?.['parent-snapshot-id'] !== undefined,
   };
 }
@@ -78,3 +80,7 @@ async function liveFiles(
   }
   return live;
 }
+
+/** A version without data, such as a change of schema, is a property of the table and no snapshot. */
+const newest = (snapshot: bigint | undefined, property: string | undefined): bigint =>
+  [snapshot ?? 0n, BigInt(property ?? 0)].reduce((a, b) => (a > b ? a : b));

@@ -1,5 +1,5 @@
 import { formatTableName, parseTableName } from '@millrace/base';
-import type { TableFormat } from '@millrace/proto/common';
+import type { ErrorPolicy, TableFormat } from '@millrace/proto/common';
 import { TopicState, type TopicStatus } from '@millrace/proto/metadata_discovery';
 import type { Command } from 'commander';
 import { bytes, count, enumName, time } from './output.ts';
