@@ -109,7 +109,9 @@ export class ColumnWriter {
   /** Ends the chunk and begins the next. */
   endChunk(): WrittenChunk {
     if (this.#pageRows > 0) this.#endPage();
-    const dictionary = this.#values.endChunk();
+    // Pages of nulls alone name the dictionary too, so it is there even when it is empty.
+    const empty = this.#pageEncodings.has(ENCODING.RLE_DICTIONARY) ? { count: 0, bytes: new Uint8Array(0) } : undefined;
+    const dictionary = this.#values.endChunk() ?? empty;
     let dictionaryPage: Uint8Array | undefined;
     if (dictionary !== undefined) {
       const compressed = compressPage(this.#options.codec, dictionary.bytes);
