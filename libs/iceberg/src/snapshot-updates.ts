@@ -127,9 +127,8 @@ function removeSnapshots(progress: CommitProgress, ids: ReadonlySet<bigint>): vo
 
 function removeRef(metadata: TableMetadata, name: string): void {
   metadata.refs = Object.fromEntries(Object.entries(metadata.refs).filter(([other]) => other !== name));
-  if (name !== MAIN_BRANCH) return;
-  delete metadata['current-snapshot-id'];
-  metadata['snapshot-log'] = [];
+  // The log stays: a table that is being replaced keeps its history.
+  if (name === MAIN_BRANCH) delete metadata['current-snapshot-id'];
 }
 
 function replaceStatistics(

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
-import { MillraceError } from '@millrace/base';
+import { isKind, MillraceError } from '@millrace/base';
 import type { ObjectInfo, ObjectStore } from '@millrace/object-store';
 import { parseTableMetadata, serializeTableMetadata, type TableMetadata } from './table-metadata.ts';
 
 /** Tables' files by their full URIs, as metadata names them. */
 export interface TableFiles {
   read(uri: string): Promise<Uint8Array>;
+  exists(uri: string): Promise<boolean>;
   /** Fails with `already-exists`: every file of a table has a name of its own. */
   write(uri: string, bytes: Uint8Array): Promise<void>;
   /** No error when it is not there. */
@@ -36,6 +37,10 @@ export function tableFiles(stores: ObjectStore[]): TableFiles {
       const { store, key } = locate(uri);
       return store.get(key);
     },
+    async exists(uri) {
+      const { store, key } = locate(uri);
+      return (await store.head(key)) !== undefined;
+    },
     async write(uri, bytes) {
       const { store, key } = locate(uri);
       await store.put(key, bytes, { ifAbsent: true });
@@ -64,10 +69,17 @@ export const metadataFolder = (metadata: Pick<TableMetadata, 'location' | 'prope
   (metadata.properties['write.metadata.path'] ?? `${metadata.location}/metadata`).replace(/\/+$/, '');
 
 export async function readMetadata(files: TableFiles, uri: string): Promise<TableMetadata> {
-  const bytes = await files.read(uri);
+  const bytes = await files.read(uri).catch((error) => {
+    throw isKind(error, 'not-found') ? metadataMissing(uri) : error;
+  });
   const zipped = bytes[0] === 0x1f && bytes[1] === 0x8b;
   return parseTableMetadata(Buffer.from(zipped ? gunzipSync(bytes) : bytes).toString('utf8'), uri);
 }
+
+export const metadataMissing = (uri: string): MillraceError =>
+  new MillraceError('not-found', `Failed to open input stream for file: ${uri} (the table's metadata is not there)`, {
+    code: 'NotFoundException',
+  });
 
 /** Writes a new metadata file, its number one above the previous file's, and returns its URI. */
 export async function writeMetadata(

@@ -47,14 +47,9 @@ export function icebergProjection({ tables, namespaces, files, clock }: Projecti
     return found?.ledgerUuid === table.tableUuid ? found : undefined;
   }
 
-  async function withSnapshot(
-    metadata: TableMetadata,
-    updates: TableUpdate[],
-    change: DataChange,
-  ): Promise<TableChange> {
-    const prepared = await prepareSnapshot(files, metadata, change, clock.now());
-    const all = applyUpdates(metadata, [...updates, ...prepared.updates], clock.now());
-    return { metadata: all, written: prepared.written };
+  async function withSnapshot(metadata: TableMetadata, change: DataChange): Promise<TableChange> {
+    const { updates, written } = await prepareSnapshot(files, metadata, change, clock.now());
+    return { metadata: applyUpdates(metadata, updates, clock.now()), written };
   }
 
   async function applyTo(metadata: TableMetadata, table: LedgerTable, version: LedgerVersion): Promise<TableChange> {
@@ -66,8 +61,8 @@ export function icebergProjection({ tables, namespaces, files, clock }: Projecti
       updates.push({ action: 'set-properties', updates: { [LEDGER_VERSION]: String(version.version) } });
       return { metadata: applyUpdates(metadata, updates, clock.now()) };
     }
-    const prepared = applyUpdates(metadata, updates, clock.now());
-    return withSnapshot(prepared, [], {
+    const prepared = applyUpdates(metadata, [...updates, forgetVersion], clock.now());
+    return withSnapshot(prepared, {
       operation: operationOf(version),
       added: [version.added.map((file) => toDataFile(table.location, file))],
       removed: new Set(version.removed.map((file) => uriOf(table.location, file.path))),
@@ -86,7 +81,7 @@ export function icebergProjection({ tables, namespaces, files, clock }: Projecti
       const version = { [LEDGER_VERSION]: String(state.version) };
       return { metadata: applyUpdates(prepared, [{ action: 'set-properties', updates: version }], clock.now()) };
     }
-    return withSnapshot(prepared, [], {
+    return withSnapshot(applyUpdates(prepared, [forgetVersion], clock.now()), {
       operation: base['current-snapshot-id'] === undefined ? 'append' : 'overwrite',
       added: dataFiles(table.location, state.files),
       removed: 'others',
@@ -196,6 +191,9 @@ function firstMetadata(table: LedgerTable, state: LedgerState, nowMs: number): T
     nowMs,
   );
 }
+
+/** From here on a snapshot carries the version. */
+const forgetVersion: TableUpdate = { action: 'remove-properties', removals: [LEDGER_VERSION] };
 
 const schemaUpdates = (json: string): TableUpdate[] =>
   json === ''

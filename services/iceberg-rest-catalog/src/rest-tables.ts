@@ -72,7 +72,7 @@ export function tableRoutes(tables: Tables, endpoints: TableEndpoints): Route[] 
         if (snapshots !== 'all' && snapshots !== 'refs') {
           throw new MillraceError('invalid', `snapshots must be "all" or "refs", not ${JSON.stringify(snapshots)}`);
         }
-        const table = await tables.get(identParam(request));
+        const table = await endpoints.load(identParam(request));
         const etag = etagOf(table.metadataLocation, snapshots);
         const known = request.headers['if-none-match']?.split(',').some((tag) => tag.trim() === etag);
         return known ? { status: 304, headers: { etag } } : loaded(table, snapshots);

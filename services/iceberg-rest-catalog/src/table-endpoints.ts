@@ -1,16 +1,17 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { type Clock, MillraceError } from '@millrace/base';
+import { type Clock, isKind, MillraceError } from '@millrace/base';
 import {
   applyUpdates,
   canonicalUri,
   checkRequirements,
   dataFilesOf,
   metadataFilesOf,
+  metadataMissing,
   newTableMetadata,
   type TableFiles,
   type TableMetadata,
 } from '@millrace/iceberg';
-import { formatIdent, type Namespace, type TableIdent, tableExists } from './catalog-errors.ts';
+import { commitFailed, formatIdent, type Namespace, type TableIdent, tableExists } from './catalog-errors.ts';
 import { checkOutsideCommit, refuseFed } from './fed-table.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { CommitRequest, CreateTableRequest } from './rest-schemas.ts';
@@ -24,6 +25,8 @@ export interface LoadedTable {
 
 /** What the REST API does with tables, in terms of the catalog. */
 export interface TableEndpoints {
+  /** Also checks that the metadata file is there, which engines may read by themselves. */
+  load(ident: TableIdent): Promise<CatalogTable>;
   create(namespace: Namespace, request: CreateTableRequest): Promise<LoadedTable>;
   register(ident: TableIdent, metadataLocation: string, overwrite: boolean): Promise<LoadedTable>;
   commit(ident: TableIdent, request: CommitRequest): Promise<LoadedTable>;
@@ -94,12 +97,14 @@ export function tableEndpoints({ tables, namespaces, files, warehouse, clock }: 
     requirements.some((requirement) => requirement.type === 'assert-create');
 
   async function createByCommit(ident: TableIdent, { requirements, updates }: CommitRequest): Promise<LoadedTable> {
-    const found = await tables.find(ident);
-    if (found !== undefined) throw tableExists(ident);
-    checkRequirements(undefined, requirements);
+    await namespaces.properties(ident.namespace);
+    checkRequirements((await tables.find(ident))?.metadata, requirements);
     const metadata = applyUpdates(undefined, updates, clock.now());
     checkLocation(metadata.location);
-    return tables.create(ident, metadata);
+    return tables.create(ident, metadata).catch((error) => {
+      // Another process made it just now: the same answer as when it had been there before.
+      throw isKind(error, 'already-exists') ? commitFailed('Requirement failed: table already exists') : error;
+    });
   }
 
   /** Files are the metadata's; those outside the catalog's locations are left alone. */
@@ -120,6 +125,11 @@ export function tableEndpoints({ tables, namespaces, files, warehouse, clock }: 
   }
 
   return {
+    async load(ident) {
+      const table = await tables.get(ident);
+      if (!(await files.exists(table.metadataLocation))) throw metadataMissing(table.metadataLocation);
+      return table;
+    },
     async create(namespace, request) {
       const ident = { namespace, name: request.name };
       await namespaces.properties(namespace);
