@@ -1,0 +1,71 @@
+import { formatTableName, MillraceError, type TableName, toMillraceError } from '@millrace/base';
+import type { JobHistory, JobRecord, Schedules } from '@millrace/tasks';
+import { withSpan } from '@millrace/telemetry';
+import { compactTable } from './compact-job.ts';
+import { expireTable } from './expire-job.ts';
+import { folderOf, type JobContext, type JobDeps, type JobRun } from './job-context.ts';
+import type { JobName, JobRequest } from './maintenance.ts';
+import type { PolicyStore } from './policy-store.ts';
+import { sweepTable } from './sweep-job.ts';
+
+export interface RunDeps extends JobDeps {
+  history: JobHistory;
+  schedules: Schedules;
+  policies: PolicyStore;
+}
+
+const JOBS: Record<JobName, JobRun> = { compact: compactTable, expire: expireTable, sweep: sweepTable };
+
+/**
+ * One job from its entry in the history to its end there. A job that fails is a record that says so; what throws has no
+ * record: no such table, no ledger, another process's job of the table (`conflict`), a history that can't be written.
+ */
+export function runJob(deps: RunDeps, name: TableName, request: JobRequest, signal: AbortSignal): Promise<JobRecord> {
+  const { history, schedules, policies, clock, logger } = deps;
+  const { kind, dryRun } = request;
+  const subject = formatTableName(name);
+  const attributes = { 'millrace.table': subject, 'millrace.job': kind, 'millrace.dry_run': dryRun };
+  return withSpan(`maintenance ${kind}`, { attributes }, async (span) => {
+    const { table } = await deps.ledger.getTable({ table: name }, { signal });
+    if (table === undefined) throw new MillraceError('not-found', `the ledger has no table ${subject}`);
+    const schedule = table.dropped ? purgeSchedule(table.tableUuid) : kind;
+    const nowMs = clock.now();
+    const { jobId } = await history.begin({ subject, kind, dryRun }, nowMs);
+    const counts: Record<string, number> = {};
+    let summary = '';
+    let error: MillraceError | undefined;
+    try {
+      const { values } = await policies.resolve(name);
+      const context: JobContext = {
+        ...deps,
+        jobId,
+        name,
+        table,
+        folder: folderOf(deps.store, table),
+        policy: { ...values, ...request.overrides },
+        dryRun,
+        nowMs,
+        signal,
+        counts,
+      };
+      summary = await JOBS[kind](context);
+    } catch (thrown) {
+      error = toMillraceError(thrown, { table: subject, job: kind });
+      summary = `failed: ${error.message}`;
+      span.recordException(error);
+    }
+    const record = await history.end(
+      jobId,
+      { counts, summary, ...(error === undefined ? {} : { error }) },
+      clock.now(),
+    );
+    if (!dryRun) await schedules.ended(subject, schedule, error !== undefined, clock.now());
+    const line = { job: jobId, table: subject, kind, dryRun, counts, ms: record.endedMs - record.startedMs };
+    if (error === undefined) logger.info(line, summary);
+    else logger.warn({ ...line, code: error.code }, summary);
+    return record;
+  });
+}
+
+/** A dropped table is purged once; its name may come to mean another table. */
+export const purgeSchedule = (tableUuid: string): string => `purge ${tableUuid}`;

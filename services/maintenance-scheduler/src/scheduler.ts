@@ -1,0 +1,165 @@
+import { type Actor, startActor } from '@millrace/actor';
+import { formatTableName, MillraceError, type TableName, toMillraceError } from '@millrace/base';
+import type { LedgerTable } from '@millrace/proto/metadata_discovery';
+import { dueMs, type JobRecord, type Schedule } from '@millrace/tasks';
+import {
+  idleMaintenance,
+  JOB_NAMES,
+  type JobName,
+  type JobRequest,
+  type MaintenanceEffect,
+  type MaintenanceMessage,
+  type MaintenanceState,
+  receiveMaintenance,
+} from './maintenance.ts';
+import { purgeSchedule, type RunDeps, runJob } from './maintenance-effects.ts';
+import type { PolicyValues } from './policy.ts';
+
+export interface Scheduler {
+  /** Runs a job after those of the table that wait, and resolves with its end, failed or not. */
+  run(table: TableName, request: Omit<JobRequest, 'id' | 'automatic'>): Promise<JobRecord>;
+  stop(): Promise<void>;
+}
+
+export interface SchedulerOptions {
+  tickMs: number;
+  maxConcurrentJobs: number;
+}
+
+const INTERVALS: Record<JobName, keyof PolicyValues> = {
+  compact: 'compactIntervalMs',
+  expire: 'expireIntervalMs',
+  sweep: 'sweepIntervalMs',
+};
+
+/** A purge that failed (a projection is still there, say) is tried again after at most this long. */
+const PURGE_RETRY_MS = 600_000;
+const TABLES_PAGE = 500;
+
+/** One actor a table, and a clock that tells each what is due. */
+export function startScheduler(deps: RunDeps, options: SchedulerOptions): Scheduler {
+  const { clock, logger, ledger, policies, schedules } = deps;
+  const actors = new Map<string, Actor<MaintenanceState, MaintenanceMessage>>();
+  const waiting = new Map<number, { resolve: (record: JobRecord) => void; reject: (error: unknown) => void }>();
+  const stopped = new AbortController();
+  let lastId = 0;
+  let running = 0;
+  const turns: (() => void)[] = [];
+
+  /** At most so many jobs at a time, whatever their tables. */
+  async function inTurn<T>(action: () => Promise<T>): Promise<T> {
+    if (running >= options.maxConcurrentJobs) await new Promise<void>((resolve) => turns.push(resolve));
+    else running++;
+    try {
+      return await action();
+    } finally {
+      const next = turns.shift();
+      if (next === undefined) running--;
+      else next();
+    }
+  }
+
+  function actorOf(table: TableName): Actor<MaintenanceState, MaintenanceMessage> {
+    const key = formatTableName(table);
+    let actor = actors.get(key);
+    if (actor === undefined) {
+      actor = startActor<MaintenanceState, MaintenanceMessage, MaintenanceEffect>({
+        name: `maintenance of ${key}`,
+        recover: async () => ({ state: idleMaintenance, effects: [] }),
+        receive: receiveMaintenance,
+        async perform(effect, signal) {
+          if (effect.kind === 'refuse') {
+            waiting.get(effect.id)?.reject(effect.error);
+            return undefined;
+          }
+          const { id } = effect.request;
+          try {
+            const record = await inTurn(() => runJob(deps, table, effect.request, signal));
+            waiting.get(id)?.resolve(record);
+          } catch (error) {
+            waiting.get(id)?.reject(error);
+            logger.warn({ reason: toMillraceError(error).message, table: key }, 'job could not be run');
+          }
+          return { kind: 'ended', id };
+        },
+        failed: (effect) => ({ kind: 'ended', id: effect.kind === 'run' ? effect.request.id : effect.id }),
+        onCrash: (error) => logger.error({ error, table: key }, 'maintenance of the table restarted'),
+        clock,
+      });
+      actors.set(key, actor);
+    }
+    return actor;
+  }
+
+  const tell = (table: TableName, kind: JobName) =>
+    actorOf(table).tell({
+      kind: 'run',
+      request: { id: ++lastId, kind, dryRun: false, overrides: {}, automatic: true },
+    });
+
+  async function tick(): Promise<void> {
+    const now = clock.now();
+    const known = new Map((await schedules.all()).map((one) => [`${one.kind} of ${one.subject}`, one]));
+    for await (const ledgerTable of allTables()) {
+      const table = { namespace: ledgerTable.table!.namespace, name: ledgerTable.table!.name };
+      const subject = formatTableName(table);
+      if (ledgerTable.dropped) {
+        const last = known.get(`${purgeSchedule(ledgerTable.tableUuid)} of ${subject}`);
+        if (ledgerTable.purge && purgeIsDue(last, now)) tell(table, 'expire');
+        continue;
+      }
+      const { values } = await policies.resolve(table);
+      for (const kind of JOB_NAMES) {
+        const last = known.get(`${kind} of ${subject}`);
+        if (last === undefined) await schedules.start(subject, kind, now);
+        else if (dueMs(last, values[INTERVALS[kind]]) <= now) tell(table, kind);
+      }
+    }
+  }
+
+  async function* allTables(): AsyncGenerator<LedgerTable> {
+    let pageToken = '';
+    do {
+      const page = await ledger.listTables(
+        { includeDropped: true, pageSize: TABLES_PAGE, pageToken },
+        { signal: stopped.signal },
+      );
+      yield* page.tables;
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+  }
+
+  async function tickForever(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      try {
+        await tick();
+      } catch (error) {
+        if (stopped.signal.aborted) return;
+        logger.warn({ reason: toMillraceError(error).message }, 'could not look for due jobs; trying again');
+      }
+      await clock.sleep(options.tickMs, stopped.signal).catch(() => {});
+    }
+  }
+  const ticking = tickForever();
+
+  return {
+    run(table, request) {
+      const id = ++lastId;
+      return new Promise<JobRecord>((resolve, reject) => {
+        waiting.set(id, { resolve, reject });
+        actorOf(table).tell({ kind: 'run', request: { ...request, id, automatic: false } });
+      }).finally(() => waiting.delete(id));
+    },
+    async stop() {
+      const reason = new MillraceError('cancelled', 'the scheduler is stopping');
+      stopped.abort(reason);
+      await ticking;
+      await Promise.all([...actors.values()].map((actor) => actor.stop()));
+      for (const { reject } of waiting.values()) reject(reason);
+    },
+  };
+}
+
+function purgeIsDue(last: Schedule | undefined, nowMs: number): boolean {
+  return last === undefined || (last.failures > 0 && dueMs(last, PURGE_RETRY_MS) <= nowMs);
+}

@@ -1,0 +1,59 @@
+import { MillraceError } from '@millrace/base';
+import { count, deleteObjects, formatBytes, type JobContext } from './job-context.ts';
+
+const FOLDERS = ['data/', '_dead_letters/'];
+const PAGE_SIZE = 5_000;
+
+/**
+ * Objects that no version refers to: what a crash, a stale lease or a rewrite that was never accepted has left behind.
+ *
+ * The store is listed first and the ledger asked afterwards. Every object of the listing was there by then, so whoever
+ * wrote it either had committed it when the ledger is asked, or still holds the lease that may. The other way round, a
+ * file that is written and committed between question and listing would look like an orphan, and be lost (I4).
+ * Rewrites are covered by there being one job of a table at a time.
+ */
+export async function sweepTable(context: JobContext): Promise<string> {
+  const { table, policy, nowMs, dryRun, counts } = context;
+  if (table.dropped) {
+    throw new MillraceError('conflict', 'the table was dropped: there is nothing to sweep', {
+      code: 'table-dropped',
+      retryable: false,
+    });
+  }
+  const candidates = await oldObjects(context, nowMs - policy.sweepGraceMs);
+  if (candidates.size > 0) await leaveKept(context, candidates);
+  if (!dryRun) await deleteObjects(context, [...candidates.keys()]);
+  for (const sizeBytes of candidates.values()) {
+    count(context, 'orphansDeleted', 1);
+    count(context, 'orphanBytes', sizeBytes);
+  }
+  const { orphansDeleted = 0, orphanBytes = 0, objectsListed = 0 } = counts;
+  return `${dryRun ? 'would delete' : 'deleted'} ${orphansDeleted} of ${objectsListed} objects (${formatBytes(orphanBytes)})`;
+}
+
+/** Key → bytes of the objects that are old enough. */
+async function oldObjects(context: JobContext, cutoffMs: number): Promise<Map<string, number>> {
+  const { store, folder, signal } = context;
+  const old = new Map<string, number>();
+  for (const part of FOLDERS) {
+    for await (const { key, sizeBytes, modifiedMs } of store.list(folder + part, { signal })) {
+      count(context, 'objectsListed', 1);
+      if (modifiedMs <= cutoffMs) old.set(key, sizeBytes);
+    }
+  }
+  return old;
+}
+
+async function leaveKept({ ledger, name, folder, signal }: JobContext, candidates: Map<string, number>): Promise<void> {
+  const prefixes = new Set<string>();
+  let pageToken = '';
+  do {
+    const page = await ledger.listKeptPaths({ table: name, pageToken, pageSize: PAGE_SIZE }, { signal });
+    for (const path of page.paths) candidates.delete(folder + path);
+    for (const prefix of page.prefixes) prefixes.add(folder + prefix);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  for (const key of candidates.keys()) {
+    for (const prefix of prefixes) if (key.startsWith(prefix)) candidates.delete(key);
+  }
+}
