@@ -33,7 +33,8 @@ const FILLS: Record<string, Fill> = {
     setText(column, n, index.batches[index.batchNumbers[i]!]!.timestampType === 'create-time' ? 2 : 3),
   leader_epoch: (column, index, i, n) => setInt(column, n, index.batches[index.batchNumbers[i]!]!.leaderEpoch),
   headers: (column, index, i, n) => setHeaders(column, index, i, n),
-  schema_id: (column, _index, _i, n, place) => setInt(column, n, place.schemaId ?? -1),
+  schema_id: (column, index, i, n, place) =>
+    setInt(column, n, index.valueLengths[i]! < 0 ? -1 : (place.schemaId ?? -1)),
   op: (column, index, i, n) => setText(column, n, index.valueLengths[i]! < 0 ? 1 : 0),
 };
 
