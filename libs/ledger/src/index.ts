@@ -12,3 +12,4 @@ export * from './tables.ts';
 export * from './topic-state.ts';
 export * from './topics.ts';
 export * from './versions.ts';
+export * from './watch.ts';

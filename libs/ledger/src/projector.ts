@@ -12,6 +12,7 @@ import {
   type ProjectorState,
   receiveProjector,
 } from './projector-actor.ts';
+import { watchLedger } from './watch.ts';
 
 export interface ProjectorOptions {
   format: TableFormat;
@@ -33,8 +34,6 @@ export interface Projector {
   errorOf(table: TableName): MillraceError | undefined;
   stop(): Promise<void>;
 }
-
-const WATCH_AGAIN_MS = 500;
 
 /**
  * Follows the ledger with one actor a table and drives a ProjectionTarget. The watch is a hint; what is to be done is
@@ -90,21 +89,13 @@ export function runProjector(options: ProjectorOptions): Projector {
     }
   }
 
-  async function watch(): Promise<void> {
-    while (!stopped.signal.aborted) {
-      try {
-        for await (const { table, version } of ledger.watchLedger({}, { signal: stopped.signal })) {
-          if (table !== undefined) actorOf(table).tell({ kind: 'moved', version });
-        }
-      } catch (error) {
-        if (stopped.signal.aborted) return;
-        logger.debug({ error }, 'the ledger watch ended; watching again');
-      }
-      await clock.sleep(WATCH_AGAIN_MS, stopped.signal).catch(() => {});
-    }
-  }
-
-  const watching = watch();
+  const watching = watchLedger({
+    ledger,
+    onMoved: (table, version) => actorOf(table).tell({ kind: 'moved', version }),
+    clock,
+    logger,
+    signal: stopped.signal,
+  });
 
   return {
     errorOf: (table) => actors.get(formatTableName(table))?.state?.error,

@@ -1,11 +1,11 @@
 import { type Clock, systemClock } from '@millrace/base';
 import type { CatalogAdapter, CatalogSettings } from '@millrace/catalogs';
+import { watchLedger } from '@millrace/ledger';
 import { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
 import { LedgerService } from '@millrace/proto/metadata_discovery';
 import { createClient, type RunningService, serve } from '@millrace/rpc';
 import { createLogger } from '@millrace/telemetry';
 import type { PublisherConfig } from './config.ts';
-import { watchLedger } from './ledger-watch.ts';
 import { openAdapterWith, startPublisher } from './publisher.ts';
 import { openPublisherStore } from './publisher-store.ts';
 import { publisherService } from './service.ts';
@@ -39,7 +39,7 @@ export async function createCatalogPublisher(
     openAdapter: deps.openAdapter ?? openAdapterWith(config),
   });
   const watching = new AbortController();
-  const watch = watchLedger(ledger, publisher.tableChanged, clock, logger, watching.signal);
+  const watch = watchLedger({ ledger, onMoved: publisher.tableChanged, clock, logger, signal: watching.signal });
   const end = async () => {
     watching.abort();
     await watch;
