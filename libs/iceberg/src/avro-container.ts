@@ -82,7 +82,8 @@ export function readContainer(file: Uint8Array, what: string): Container {
   }
   const sync = reader.take(SYNC_BYTES);
   const schema = parseSchema(metadata['avro.schema'], what);
-  return { schema, metadata, records: readBlocks(reader, avroType(schema), metadata['avro.codec'] ?? 'null', sync) };
+  const type = guarded(what, () => avroType(schema));
+  return { schema, metadata, records: readBlocks(reader, type, metadata['avro.codec'] ?? 'null', sync) };
 }
 
 function* readBlocks(reader: Cursor, type: avsc.Type, codec: string, sync: Buffer): Generator<Record<string, unknown>> {
@@ -90,14 +91,25 @@ function* readBlocks(reader: Cursor, type: avsc.Type, codec: string, sync: Buffe
     const count = reader.long();
     const block = decompress(reader.take(reader.long()), codec, reader.what);
     if (!reader.take(SYNC_BYTES).equals(sync)) throw corrupt(reader.what, 'a sync marker differs');
+    // Every record of ours takes a byte or more.
+    if (count < 0 || count > block.length) throw corrupt(reader.what, `a block can't hold ${count} records`);
     let position = 0;
     for (let i = 0; i < count; i++) {
-      const decoded = type.decode(block, position);
+      const decoded = guarded(reader.what, () => type.decode(block, position));
       if (decoded.offset < 0) throw corrupt(reader.what, `record ${i} of a block ends early`);
       position = decoded.offset;
       yield decoded.value as Record<string, unknown>;
     }
     if (position !== block.length) throw corrupt(reader.what, 'a block is longer than its records');
+  }
+}
+
+/** The Avro library's own errors say what is wrong, not where. */
+function guarded<T>(what: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw corrupt(what, (error as Error).message);
   }
 }
 
