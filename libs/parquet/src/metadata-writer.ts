@@ -13,7 +13,8 @@ export interface ChunkMetadata {
   compressedBytes: number;
   dataPageOffset: number;
   dictionaryPageOffset: number | undefined;
-  nullCount: number;
+  /** Unknown in some files of others. */
+  nullCount: number | undefined;
   min: { value: Uint8Array; exact: boolean } | undefined;
   max: { value: Uint8Array; exact: boolean } | undefined;
   encodingStats: { pageType: number; encoding: number; count: number }[];
@@ -139,7 +140,7 @@ function writeChunk(thrift: ThriftWriter, chunk: ChunkMetadata): void {
 }
 
 function writeStatistics(thrift: ThriftWriter, { nullCount, min, max }: ChunkMetadata): void {
-  thrift.i64(3, nullCount);
+  if (nullCount !== undefined) thrift.i64(3, nullCount);
   if (max !== undefined) thrift.binary(5, max.value);
   if (min !== undefined) thrift.binary(6, min.value);
   if (max !== undefined) thrift.bool(7, max.exact);
