@@ -24,10 +24,10 @@ export interface Transaction {
    */
   version?: bigint;
   /**
-   * The actions on top of this state (undefined: no table yet), without commitInfo and txn. It is asked again after a
-   * rebase. It throws when it can't apply.
+   * The actions on top of this state (undefined: no table yet), without commitInfo and txn; undefined: nothing is left to
+   * be done. It is asked again after a rebase. It throws when it can't apply.
    */
-  actions(snapshot: Snapshot | undefined): Action[];
+  actions(snapshot: Snapshot | undefined): Action[] | undefined;
   commitInfo: CommitInfo;
   now: number;
   /** Commits on top of drift too: for what sets the whole state or touches no file. */
@@ -79,6 +79,7 @@ export async function commit(table: DeltaTable, transaction: Transaction): Promi
     if (version !== undefined && done !== undefined && done.version >= version) return false;
     if (drift.since !== undefined && !transaction.overDrift) throw driftError(store.uri, drift);
     const body = transaction.actions(snapshot);
+    if (body === undefined) return false;
     if (snapshot !== undefined) checkWritable(snapshot.protocol, snapshot.metadata, store.uri);
     checkCommit(body, snapshot, store.uri);
     const actions: Action[] = [
