@@ -1,1 +1,58 @@
-export {};
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { systemClock } from '@millrace/base';
+import { type ObjectStore, openStore } from '@millrace/object-store';
+import { SplitService } from '@millrace/proto/metadata_discovery';
+import { SegmentReaderService } from '@millrace/proto/segment_reader';
+import { createClient, type RunningService, serve } from '@millrace/rpc';
+import { createLogger } from '@millrace/telemetry';
+import type { ParquetConverterConfig } from './config.ts';
+import { createDecoderCache } from './decoder-cache.ts';
+import { startLeaseLoop } from './lease-loop.ts';
+import { parquetConverterService } from './service.ts';
+import { convertSplit } from './split-conversion.ts';
+
+export { ENV_PREFIX, type ParquetConverterConfig, parquetConverterConfig } from './config.ts';
+
+/**
+ * Starts parquet-converter: it pulls splits from metadata-discovery by itself, and answers rewrites. `stop` lets running
+ * splits end for `drainMs`, then gives them back.
+ */
+export async function createParquetConverter(config: ParquetConverterConfig): Promise<RunningService> {
+  const name = 'parquet-converter';
+  const logger = createLogger(name);
+  const splits = createClient(SplitService, config.discoveryAddress);
+  const reader = createClient(SegmentReaderService, config.segmentReaderAddress);
+  const logStores = new Map<string, ObjectStore>();
+  if (config.logStoreUri !== '') logStores.set(config.logStoreId, openStore(config.logStoreUri));
+  const { chunkBytes, maxBatchBytes, leaseWaitMs, heartbeatMs, drainMs, retries } = config;
+  const deps = { config, splits, reader, logStores, chunkBytes, maxBatchBytes, decoders: createDecoderCache() };
+  const server = await serve({
+    name,
+    host: config.host,
+    port: config.port,
+    services: [parquetConverterService(config)],
+  });
+  const loops = Array.from({ length: config.concurrency }, (_, i) =>
+    startLeaseLoop({
+      splits,
+      convert: (lease, signal) => convertSplit(lease, deps, signal),
+      owner: [hostname(), process.pid, i, randomBytes(4).toString('hex')].join('-'),
+      waitMs: leaseWaitMs,
+      heartbeatMs,
+      drainMs,
+      retries,
+      clock: systemClock,
+      logger,
+    }),
+  );
+  return {
+    name,
+    address: server.address,
+    async stop() {
+      await Promise.all([server.stop(drainMs), ...loops.map((loop) => loop.stop())]);
+      splits.close();
+      reader.close();
+    },
+  };
+}

@@ -1,0 +1,116 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ColumnBatch } from '@millrace/columns';
+import type { ObjectStore, ObjectWriter } from '@millrace/object-store';
+import { createParquetWriter, type ParquetFileStats, type ParquetWriter } from '@millrace/parquet';
+import type { DataFileSchema } from '@millrace/proto/common';
+import { type TableSchema, toIcebergSchemaJson } from '@millrace/schema';
+
+export type NewDataFile = MessageInitShape<typeof DataFileSchema>;
+
+export interface DataFilesOptions {
+  store: ObjectStore;
+  /** Key of the n-th file. */
+  keyOf: (n: number) => string;
+  targetFileBytes: number;
+  rowGroupBytes: number;
+  rowGroupRows: number;
+  /** Another attempt may write the same keys: neither replace nor delete what it wrote. */
+  sharedKeys?: boolean;
+  signal: AbortSignal;
+}
+
+export interface WrittenFile {
+  key: string;
+  schemaId: number;
+  stats: ParquetFileStats;
+  /** What came with the last batch that went into it. */
+  endOffset: number;
+}
+
+/**
+ * Rows into Parquet files, one after another: a file ends at `targetFileBytes`, and where the schema changes. Nothing is
+ * open between files, and no file is empty.
+ */
+export interface DataFiles {
+  /** `endOffset`: one past the last offset that the batch's rows come from (0 where that means nothing). */
+  append(batch: ColumnBatch, endOffset: number): Promise<void>;
+  finish(): Promise<WrittenFile[]>;
+  /** Leaves nothing behind. */
+  abort(): Promise<void>;
+}
+
+interface OpenFile {
+  key: string;
+  schema: TableSchema;
+  object: ObjectWriter;
+  parquet: ParquetWriter;
+  endOffset: number;
+}
+
+export function createDataFiles(options: DataFilesOptions): DataFiles {
+  const { store, targetFileBytes, rowGroupBytes, rowGroupRows, signal } = options;
+  const files: WrittenFile[] = [];
+  const keys: string[] = [];
+  let open: OpenFile | undefined;
+
+  async function begin(schema: TableSchema): Promise<OpenFile> {
+    const key = options.keyOf(keys.length);
+    keys.push(key);
+    const object = await store.writer(key, { signal, ifAbsent: options.sharedKeys ?? false });
+    const parquet = createParquetWriter({
+      schema,
+      sink: (bytes) => object.write(bytes),
+      options: { rowGroupBytes, rowGroupRows, keyValueMetadata: { 'iceberg.schema': toIcebergSchemaJson(schema) } },
+    });
+    return { key, schema, object, parquet, endOffset: 0 };
+  }
+
+  async function end(): Promise<void> {
+    if (open === undefined) return;
+    const { key, schema, object, parquet, endOffset } = open;
+    const stats = await parquet.finish();
+    await object.complete();
+    open = undefined;
+    files.push({ key, schemaId: schema.schemaId, stats, endOffset });
+  }
+
+  return {
+    async append(batch, endOffset) {
+      if (batch.length === 0) return;
+      signal.throwIfAborted();
+      if (open !== undefined && open.schema.schemaId !== batch.schema.schemaId) await end();
+      open ??= await begin(batch.schema);
+      await open.parquet.append(batch);
+      open.endOffset = endOffset;
+      if (open.parquet.bytesEstimate >= targetFileBytes) await end();
+    },
+    async finish() {
+      signal.throwIfAborted();
+      await end();
+      return files;
+    },
+    async abort() {
+      await open?.object.abort();
+      open = undefined;
+      const written = options.sharedKeys ? files.map((file) => file.key) : keys;
+      await Promise.all(written.map((key) => store.delete(key)));
+    },
+  };
+}
+
+/** What the ledger keeps of a file. */
+export const toDataFile = (file: WrittenFile, offsets: NonNullable<NewDataFile['offsets']>): NewDataFile => ({
+  path: file.key,
+  sizeBytes: BigInt(file.stats.sizeBytes),
+  recordCount: BigInt(file.stats.recordCount),
+  schemaId: file.schemaId,
+  rowGroupOffsets: file.stats.rowGroupOffsets.map(BigInt),
+  columns: file.stats.columns.map(({ sizeBytes, valueCount, nullCount, nanCount, ...column }) => ({
+    ...column,
+    sizeBytes: BigInt(sizeBytes),
+    valueCount: BigInt(valueCount),
+    nullCount: BigInt(nullCount),
+    ...(nanCount === undefined ? {} : { nanCount: BigInt(nanCount) }),
+  })),
+  offsets,
+});

@@ -1,0 +1,126 @@
+import { type Clock, isKind, retry, toMillraceError } from '@millrace/base';
+import type { Lease, SplitService } from '@millrace/proto/metadata_discovery';
+import { type Client, errorToDetail } from '@millrace/rpc';
+import { type Logger, withSpan, withTraceparent } from '@millrace/telemetry';
+import { keepLease } from './lease-keeper.ts';
+import type { ConvertedSplit } from './split-conversion.ts';
+
+export interface LeaseLoopOptions {
+  splits: Client<typeof SplitService>;
+  convert: (lease: Lease, signal: AbortSignal) => Promise<ConvertedSplit>;
+  /** Names this process to metadata-discovery. */
+  owner: string;
+  waitMs: number;
+  heartbeatMs: number;
+  /** How long a split may go on after `stop` before it is given back. */
+  drainMs: number;
+  retries: number;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** Leases a split, converts it, hands it over, and again; one at a time. */
+export interface LeaseLoop {
+  /** No new split; the running one ends within drainMs or is released. */
+  stop(): Promise<void>;
+}
+
+/** After a failed request for work; long enough not to be a storm, short enough that a restart is not noticed. */
+const PAUSE_MS = 500;
+
+export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
+  const { splits, owner, waitMs, clock, logger } = options;
+  const draining = new AbortController();
+  const released = new AbortController();
+
+  async function next(): Promise<Lease | undefined> {
+    const askedMs = clock.now();
+    try {
+      // Room for the answer on top of the wait.
+      const call = { signal: draining.signal, timeoutMs: waitMs + 10_000 };
+      const { lease } = await splits.leaseSplit({ owner, waitMs }, call);
+      if (lease?.split !== undefined) return lease;
+    } catch (thrown) {
+      if (draining.signal.aborted) return undefined;
+      const error = toMillraceError(thrown);
+      logger.warn({ code: error.code, reason: error.message }, 'no work could be asked for');
+    }
+    // Also after an answer that did not wait.
+    if (clock.now() - askedMs < PAUSE_MS) await clock.sleep(PAUSE_MS, draining.signal).catch(() => {});
+    return undefined;
+  }
+
+  async function run(): Promise<void> {
+    while (!draining.signal.aborted) {
+      const lease = await next();
+      if (lease === undefined) continue;
+      await withTraceparent(lease.traceparent, () =>
+        withSpan('convert split', { attributes: { 'millrace.split': lease.split!.splitId } }, () =>
+          runLease(lease, options, released.signal),
+        ),
+      ).catch((error) => logger.error({ error, splitId: lease.split!.splitId }, 'a split was left to its time-out'));
+    }
+  }
+
+  const running = run();
+  return {
+    async stop() {
+      draining.abort();
+      const timer = setTimeout(() => released.abort(), options.drainMs);
+      await running;
+      clearTimeout(timer);
+    },
+  };
+}
+
+async function runLease(lease: Lease, options: LeaseLoopOptions, released: AbortSignal): Promise<void> {
+  const { splits, clock, logger } = options;
+  const split = lease.split!;
+  const { splitId } = split;
+  const { epoch } = lease;
+  const log = logger.child({ splitId, epoch: String(epoch), topic: split.topic, partition: split.partition });
+  const stale = new AbortController();
+  const signal = AbortSignal.any([stale.signal, released]);
+  const keeper = keepLease({
+    splits,
+    splitId,
+    epoch,
+    heartbeatMs: options.heartbeatMs,
+    clock,
+    logger: log,
+    onStale: (error) => stale.abort(error),
+  });
+  const again = { retries: options.retries, signal };
+  const startedMs = clock.now();
+  try {
+    const converted = await retry(() => options.convert(lease, signal), {
+      ...again,
+      onRetry: (error) => log.warn({ code: error.code, reason: error.message }, 'a split is tried again'),
+    });
+    try {
+      await retry(() => splits.completeSplit({ splitId, epoch, ...converted.completion }), again);
+    } catch (error) {
+      // Only a clear refusal says that the files do not count; after anything else the sweep of orphans decides.
+      if (isKind(error, 'stale-lease', 'invalid', 'not-found', 'conflict')) await converted.discard();
+      throw error;
+    }
+    log.info({ ...converted.summary, ms: clock.now() - startedMs }, 'split converted');
+  } catch (thrown) {
+    if (stale.signal.aborted || isKind(thrown, 'stale-lease')) {
+      log.info('the lease went to another converter; its files were deleted');
+      return;
+    }
+    const error = toMillraceError(thrown);
+    const report = released.aborted
+      ? { splitId, epoch, released: true }
+      : { splitId, epoch, error: errorToDetail(error) };
+    if (!released.aborted) log.error({ code: error.code, reason: error.message, ...error.context }, 'split failed');
+    await retry(() => splits.failSplit(report, { timeoutMs: 5_000 }), { retries: released.aborted ? 0 : 3 }).catch(
+      (failure) => {
+        if (!isKind(failure, 'stale-lease')) throw failure;
+      },
+    );
+  } finally {
+    keeper.end();
+  }
+}

@@ -1,0 +1,113 @@
+import { MillraceError } from '@millrace/base';
+import { type AbortedRange, scanSegment } from '@millrace/kafka-log';
+import type { ObjectStore } from '@millrace/object-store';
+import type { SegmentRange, Split } from '@millrace/proto/metadata_discovery';
+import type { ReadSplitResponse, SegmentReaderService } from '@millrace/proto/segment_reader';
+import type { Client } from '@millrace/rpc';
+
+/** Whole record batches with right CRCs, or where there are none. */
+export type SplitPiece =
+  | { kind: 'batches'; bytes: Uint8Array; segment: string; startByte: number }
+  | {
+      kind: 'broken';
+      segment: string;
+      startByte: number;
+      sizeBytes: number;
+      /** Both inclusive. */
+      baseOffset: number;
+      lastOffset: number;
+      code: string;
+      reason: string;
+    };
+
+export interface SplitSource {
+  aborted: AbortedRange[];
+  pieces: AsyncIterable<SplitPiece>;
+}
+
+export interface SourceDeps {
+  reader: Client<typeof SegmentReaderService>;
+  /** Stores that this process reads itself, by id. */
+  logStores: ReadonlyMap<string, ObjectStore>;
+  chunkBytes: number;
+  maxBatchBytes: number;
+}
+
+/**
+ * Opens a split: segment-reader answers with ranges, which are read here, or with the batches. Broken batches are pieces
+ * whatever the split's policy is: what becomes of them is decided where broken records are judged too.
+ */
+export async function openSplit(split: Split, deps: SourceDeps, signal: AbortSignal): Promise<SplitSource> {
+  const messages = deps.reader.readSplit(
+    { split, readableStores: [...deps.logStores.keys()], skipCorruptBatches: true },
+    { signal },
+  );
+  const iterator = messages[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  if (first.done || first.value.message.case !== 'plan') {
+    throw new MillraceError('internal', `segment-reader answered split ${split.splitId} without a plan`);
+  }
+  const plan = first.value.message.value;
+  const aborted = plan.aborted.map((entry) => ({
+    producerId: Number(entry.producerId),
+    firstOffset: Number(entry.firstOffset),
+    lastOffset: Number(entry.lastOffset),
+  }));
+  if (plan.ranges.length === 0) return { aborted, pieces: received(iterator) };
+  await iterator.return?.();
+  const store = deps.logStores.get(plan.storeId);
+  if (store === undefined) {
+    throw new MillraceError('internal', `segment-reader names the log store ${plan.storeId}, which was not offered`);
+  }
+  return { aborted, pieces: scanned(plan.ranges, store, deps, signal) };
+}
+
+async function* received(iterator: AsyncIterator<ReadSplitResponse>): AsyncGenerator<SplitPiece> {
+  try {
+    for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+      const { message } = next.value;
+      if (message.case !== 'batches') continue;
+      const { data, objectKey, startByte, skipped } = message.value;
+      if (data.length > 0) yield { kind: 'batches', bytes: data, segment: objectKey, startByte: Number(startByte) };
+      for (const batch of skipped) {
+        yield {
+          kind: 'broken',
+          segment: batch.objectKey,
+          startByte: Number(batch.startByte),
+          sizeBytes: Number(batch.sizeBytes),
+          baseOffset: Number(batch.baseOffset),
+          lastOffset: Number(batch.lastOffset),
+          code: batch.code,
+          reason: batch.reason,
+        };
+      }
+    }
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+async function* scanned(
+  ranges: readonly SegmentRange[],
+  store: ObjectStore,
+  { chunkBytes, maxBatchBytes }: SourceDeps,
+  signal: AbortSignal,
+): AsyncGenerator<SplitPiece> {
+  for (const range of ranges) {
+    const span = {
+      key: range.objectKey,
+      startByte: Number(range.startByte),
+      endByte: Number(range.endByte),
+      startOffset: Number(range.startOffset),
+      endOffset: Number(range.endOffset),
+      segmentBaseOffset: Number(range.segmentBaseOffset),
+    };
+    for await (const piece of scanSegment(store, span, { chunkBytes, maxBatchBytes, skipCorrupt: true, signal })) {
+      if (piece.kind === 'batches') yield { ...piece, segment: range.objectKey };
+      else {
+        const { error, ...where } = piece;
+        yield { ...where, segment: range.objectKey, code: error.code, reason: error.message };
+      }
+    }
+  }
+}
