@@ -200,7 +200,10 @@ export function catalogTables(db: Kysely<CatalogSchema>, files: TableFiles): Tab
       await checkNamespace(db, ident);
       if ((await selectRow(db, ident)) !== undefined) throw tableExists(ident);
       const metadataLocation = await writeMetadata(files, metadata, undefined);
-      await insert(ident, metadataLocation, ledgerUuid);
+      await insert(ident, metadataLocation, ledgerUuid).catch(async (error) => {
+        if (isKind(error, 'already-exists', 'not-found')) await removeAll([metadataLocation]);
+        throw error;
+      });
       return { ident, metadataLocation, metadata, ...(ledgerUuid === undefined ? {} : { ledgerUuid }) };
     },
     async register(ident, metadataLocation, overwrite) {
@@ -222,6 +225,7 @@ export function catalogTables(db: Kysely<CatalogSchema>, files: TableFiles): Tab
     async replace(base, metadata, ledgerUuid) {
       const to = await writeMetadata(files, metadata, base.metadataLocation);
       if (await swap([{ base, to, ledgerUuid }])) return { ...base, metadataLocation: to, metadata, ledgerUuid };
+      await removeAll([to]);
       throw commitFailed(`${formatIdent(base.ident)} has changed meanwhile`);
     },
     async rename(from, to) {
