@@ -149,11 +149,14 @@ const TYPE_BY_STATUS: Record<number, string> = {
   503: 'ServiceUnavailableException',
 };
 
+/** Where the specification's status is not that of the error's kind. */
+const STATUS_BY_TYPE: Record<string, number> = { UnprocessableEntityException: 422 };
+
 /** The error model: codes that are Iceberg exception names are the type, other errors have the type of their status. */
 function describeError(thrown: unknown): { status: number; type: string; error: MillraceError } {
   const fastifyStatus = (thrown as { statusCode?: number }).statusCode;
   const error = toMillraceError(thrown);
-  const status = fastifyStatus ?? httpStatusOf(error.kind);
+  const status = fastifyStatus ?? STATUS_BY_TYPE[error.code] ?? httpStatusOf(error.kind);
   const type = /^[A-Z]\w+Exception$/.test(error.code) ? error.code : (TYPE_BY_STATUS[status] ?? 'InternalServerError');
   return { status, type, error };
 }
