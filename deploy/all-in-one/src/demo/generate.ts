@@ -21,6 +21,8 @@ export interface DemoOptions {
   schemaDir: string;
   /** For each topic; 0 makes none. */
   recordsPerTopic: number;
+  /** Of records in a segment, before compression; default: about ten segments a partition, 64 KB to 4 MB. */
+  segmentBytes?: number;
   onProgress?(progress: DemoProgress): void;
   signal?: AbortSignal;
 }
@@ -65,8 +67,7 @@ export async function generateDemo(options: DemoOptions): Promise<DemoResult> {
   await mkdir(logDir, { recursive: true });
   await writeWhole(markerPath, JSON.stringify({ recordsPerTopic: count, complete: false } satisfies Marker));
 
-  // About ten segments a partition until they are as large as 4 MB.
-  const segmentBytes = Math.min(4 << 20, Math.max(64 << 10, count * 8));
+  const segmentBytes = options.segmentBytes ?? Math.min(4 << 20, Math.max(64 << 10, count * 8));
   const onSegment = (bytes: number) => {
     progress.segments++;
     progress.bytes += bytes;
