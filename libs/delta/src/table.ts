@@ -66,21 +66,21 @@ export async function refreshTable(table: DeltaTable): Promise<void> {
 
 /**
  * Commits by put-if-absent of the next version's file (protocol, "Creation of New Log Entries") and moves the table's state on.
- * When another writer was first, its commit is taken in and the transaction made anew on top of it. False: an earlier
+ * When another writer was first, what was committed is taken in and the transaction made anew on top of it. False: an earlier
  * or concurrent commit of the same application has done it. `conflict` (code "delta-foreign-change", not retryable) when another
  * writer has changed the files. After any other error the state may lag behind the table: open it again.
  */
 export async function commit(table: DeltaTable, transaction: Transaction): Promise<boolean> {
-  const { store, appId, drift } = table;
+  const { store, appId } = table;
   const { version, commitInfo, now } = transaction;
   for (let rebases = 0; rebases <= REBASES_MAX; rebases++) {
-    const { snapshot } = table;
+    const { snapshot, drift } = table;
     const done = snapshot?.transactions.get(appId);
     if (version !== undefined && done !== undefined && done.version >= version) return false;
     if (drift.since !== undefined && !transaction.overDrift) throw driftError(store.uri, drift);
+    if (snapshot !== undefined) checkWritable(snapshot.protocol, snapshot.metadata, store.uri);
     const body = transaction.actions(snapshot);
     if (body === undefined) return false;
-    if (snapshot !== undefined) checkWritable(snapshot.protocol, snapshot.metadata, store.uri);
     checkCommit(body, snapshot, store.uri);
     const actions: Action[] = [
       { commitInfo: { timestamp: now, ...commitInfo } },
@@ -89,13 +89,12 @@ export async function commit(table: DeltaTable, transaction: Transaction): Promi
     ];
     const next = (snapshot?.version ?? -1) + 1;
     const committed = await putCommit(store, next, actions);
-    if (snapshot === undefined) {
+    if (committed && snapshot !== undefined) {
+      advance(snapshot, next, actions, store.uri);
+      observeCommit(drift, next, actions, appId);
+    } else {
       await refreshTable(table);
       if (table.snapshot === undefined) throw vanished(store.uri);
-    } else {
-      const winner = committed ? actions : await readCommit(store, next);
-      advance(snapshot, next, winner, store.uri);
-      observeCommit(drift, next, winner, appId);
     }
     if (committed) return true;
   }
