@@ -33,6 +33,8 @@ class Double {
   failures: { match: string; status: number; after?: boolean }[] = [];
   log: string[] = [];
   wrong: string[] = [];
+  /** A metadata file that is gone. */
+  lostPointer = '';
   locationOf = (_pointer: string) => location;
 
   constructor() {
@@ -114,6 +116,7 @@ class Double {
     if (found === undefined) throw new Refusal(404, 'NoSuchTableException', 'no such table');
     if (method === 'GET') {
       this.only(query, ['snapshots']);
+      if (found.pointer === this.lostPointer) throw new Refusal(404, 'NotFoundException', 'no such file');
       return { 'metadata-location': found.pointer, metadata: { location: found.location } };
     }
     if (method !== 'DELETE' || query['purgeRequested'] !== 'false') throw new Refusal(400, 'Bad', 'would purge');
@@ -205,6 +208,19 @@ describe('publish', () => {
     double.namespaces.get('demo')!.clear();
     expect((await adapter.publish(table, pointer(1), pointer(1))).action).toBe('registered');
     expect(double.shown()).toBe(pointer(1));
+  });
+
+  test('replaces and withdraws a table of ours whose metadata file is gone; never without having published it', async () => {
+    const adapter = catalog();
+    await adapter.publish(table, pointer(1), undefined);
+    double.lostPointer = pointer(1);
+    double.overwrite = 'unknown';
+    expect(await adapter.describe(table)).toBeUndefined();
+    await expect(adapter.publish(table, pointer(2), undefined)).rejects.toMatchObject({ kind: 'conflict' });
+    expect((await adapter.publish(table, pointer(2), pointer(1))).action).toBe('moved');
+    double.lostPointer = pointer(2);
+    expect(await adapter.withdraw(table, pointer(2))).toBe(true);
+    expect(double.shown()).toBeUndefined();
   });
 
   test("never replaces or withdraws somebody else's table", async () => {

@@ -24,6 +24,12 @@ interface SeenTable {
 }
 
 /**
+ * A table whose metadata file is gone, because our catalog went on while this one could not be reached: servers answer
+ * 404 for it as for no table at all, but with the type of the file's error.
+ */
+type Lookup = SeenTable | 'broken' | undefined;
+
+/**
  * Another Iceberg REST catalog. REST has no call that sets the pointer of a table that exists, except a register with
  * `overwrite` (since 1.11, and few servers have it): where that is refused (406, 400, 501) or not known (409), the
  * table is dropped without purge and registered again, and should that fail, its old pointer is put back.
@@ -70,8 +76,12 @@ export function icebergRestCatalog(
     dropped: (was: string) => void,
   ) {
     const seen = await load(client, place, place.signal);
-    if (seen?.pointer === pointer) return { action: 'unchanged', replacedPointer: pointer } as const;
-    if (seen === undefined) {
+    if (seen !== undefined && seen !== 'broken' && seen.pointer === pointer) {
+      return { action: 'unchanged', replacedPointer: pointer } as const;
+    }
+    if (seen === undefined || seen === 'broken') {
+      // What we published and nobody can load is ours to replace.
+      if (seen === 'broken' && previous !== undefined) await drop(client, place);
       await ensureNamespace(client, place);
       await register(client, place, pointer, false);
     } else {
@@ -83,14 +93,14 @@ export function icebergRestCatalog(
       }
     }
     const after = await load(client, place, place.signal);
-    if (after?.pointer !== pointer) {
+    if (pointerOf(after) !== pointer) {
       throw new MillraceError(
         'conflict',
-        `the catalog accepted ${pointer} and shows ${after?.pointer ?? 'no such table'}: does something else write this table there?`,
+        `the catalog accepted ${pointer} and shows ${pointerOf(after) ?? 'no such table'}: does something else write this table there?`,
         { code: 'catalog-read-back' },
       );
     }
-    return { action: seen === undefined ? 'registered' : 'moved', replacedPointer: seen?.pointer } as const;
+    return { action: seen === undefined ? 'registered' : 'moved', replacedPointer: pointerOf(seen) } as const;
   }
 
   async function overwrite(pointer: string, place: Place): Promise<boolean> {
@@ -118,7 +128,7 @@ export function icebergRestCatalog(
         await client.send('GET', 'namespaces?pageSize=1', undefined, signal);
       }),
     describe: (table, outer) =>
-      attempt(table, outer, async (signal) => (await load(client, placeOf(settings, table, signal), signal))?.pointer),
+      attempt(table, outer, async (signal) => pointerOf(await load(client, placeOf(settings, table, signal), signal))),
     async publish(table, pointer, previous, outer): Promise<Published> {
       let dropped: string | undefined;
       try {
@@ -143,7 +153,7 @@ export function icebergRestCatalog(
         const place = placeOf(settings, table, signal);
         const seen = await load(client, place, signal);
         if (seen === undefined) return false;
-        refuseForeign(seen, previous, previous);
+        if (seen !== 'broken') refuseForeign(seen, previous, previous);
         await drop(client, place);
         return true;
       }),
@@ -168,7 +178,9 @@ async function pathOf(client: RestClient, levels: string[], signal: AbortSignal)
   return `namespaces/${levels.map(encodeURIComponent).join(namespaceSeparator)}`;
 }
 
-async function load(client: RestClient, place: Place, signal: AbortSignal): Promise<SeenTable | undefined> {
+const pointerOf = (seen: Lookup): string | undefined => (typeof seen === 'object' ? seen.pointer : undefined);
+
+async function load(client: RestClient, place: Place, signal: AbortSignal): Promise<Lookup> {
   const path = await pathOf(client, place.namespace, signal);
   try {
     const answer = await client.send(
@@ -190,8 +202,8 @@ async function load(client: RestClient, place: Place, signal: AbortSignal): Prom
     }
     return { pointer, location };
   } catch (error) {
-    if (isKind(error, 'not-found')) return undefined;
-    throw error;
+    if (!isKind(error, 'not-found')) throw error;
+    return /^(NoSuch|$)/.test((error as MillraceError).context['type'] ?? '') ? undefined : 'broken';
   }
 }
 

@@ -138,7 +138,7 @@ export const GetPolicyRequestSchema: GenMessage<GetPolicyRequest> = /*@__PURE__*
  */
 export type GetPolicyResponse = Message<"millrace.v1.GetPolicyResponse"> & {
   /**
-   * Every value set.
+   * Every value set. Of a namespace when the name is empty, the default when both are.
    *
    * @generated from field: millrace.v1.Policy policy = 1;
    */
@@ -412,6 +412,8 @@ export const JobStateSchema: GenEnum<JobState> = /*@__PURE__*/
  */
 export const MaintenanceSchedulerService: GenService<{
   /**
+   * Sets the fields that are given and leaves the scope's others; with no field at all the scope sets nothing any more.
+   *
    * @generated from rpc millrace.v1.MaintenanceSchedulerService.SetPolicy
    */
   setPolicy: {
