@@ -32,6 +32,8 @@ export interface LedgerSchema {
   topics: {
     topic: string;
     table_uuid: string;
+    /** Kafka's id of the topic, once the source has shown it: another topic of the same name is another log. */
+    topic_id: string | null;
     state: number;
     error_json: string | null;
     error_policy: number;
@@ -153,6 +155,7 @@ const migrations: Migration[] = [
         .createTable('topics')
         .addColumn('topic', 'text', (c) => c.primaryKey())
         .addColumn('table_uuid', 'text', (c) => c.notNull().unique().references('tables.table_uuid'))
+        .addColumn('topic_id', 'text')
         .addColumn('state', 'integer', (c) => c.notNull())
         .addColumn('error_json', 'text')
         .addColumn('error_policy', 'integer', (c) => c.notNull())

@@ -21,6 +21,7 @@ export interface LedgerTopic {
   tableUuid: string;
   table: TableName;
   location: string;
+  topicId: string | undefined;
   state: TopicState;
   error: ErrorDetail | undefined;
   settings: TopicSettingsValues;
@@ -106,6 +107,7 @@ export async function createTopic(db: LedgerDb, added: NewTopic): Promise<void> 
       .values({
         topic: added.topic,
         table_uuid: tableUuid,
+        topic_id: null,
         state: TopicState.RUNNING,
         error_json: null,
         error_policy: added.settings.errorPolicy,
@@ -209,6 +211,16 @@ export async function getTopic(db: LedgerDb, topic: string): Promise<LedgerTopic
   return toTopic(row);
 }
 
+/** Binds a topic to the log that it is read from, once. */
+export async function bindTopicId(db: LedgerDb, topic: string, topicId: string): Promise<void> {
+  await db
+    .updateTable('topics')
+    .set({ topic_id: topicId })
+    .where('topic', '=', topic)
+    .where('topic_id', 'is', null)
+    .execute();
+}
+
 /** Every topic that was enabled, by name, dropped ones included. */
 export async function listTopics(db: LedgerDb): Promise<LedgerTopic[]> {
   return (await selectTopics(db).orderBy('topics.topic').execute()).map(toTopic);
@@ -225,6 +237,7 @@ function toTopic(
     tableUuid: row.table_uuid,
     table: { namespace: row.namespace, name: row.name },
     location: row.location,
+    topicId: row.topic_id ?? undefined,
     state: row.state as TopicState,
     error: row.error_json === null ? undefined : fromJsonString(ErrorDetailSchema, row.error_json),
     settings: {

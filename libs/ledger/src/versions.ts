@@ -99,21 +99,28 @@ async function filesOf(db: LedgerDb, table: TableRow, row: { version: number; ki
   return { added: added.map(rowToFile), removed: removed.map(rowToFile), bytes };
 }
 
-/** The newest version of every table that was ever made, dropped ones included. */
+/** The newest version of every table, by name: of namesakes the one that lives, or the last that was dropped. */
 export async function newestVersions(
   db: LedgerDb,
-): Promise<{ tableUuid: string; table: TableName; topic: string; version: number }[]> {
+): Promise<{ tableUuid: string; table: TableName; version: number }[]> {
   const rows = await db
     .selectFrom('tables')
-    .select(['table_uuid', 'namespace', 'name', 'topic', 'version'])
+    .select(['table_uuid', 'namespace', 'name', 'version'])
+    .orderBy('dropped', 'desc')
     .orderBy('created_ms')
     .execute();
-  return rows.map((row) => ({
-    tableUuid: row.table_uuid,
-    table: { namespace: row.namespace, name: row.name },
-    topic: row.topic,
-    version: row.version,
-  }));
+  // The last of a name wins: dropped ones come first, by age.
+  const byName = new Map(
+    rows.map((row) => [
+      `${row.namespace}/${row.name}`,
+      {
+        tableUuid: row.table_uuid,
+        table: { namespace: row.namespace, name: row.name },
+        version: row.version,
+      },
+    ]),
+  );
+  return [...byName.values()];
 }
 
 /**

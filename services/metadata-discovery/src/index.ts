@@ -1,1 +1,65 @@
-export {};
+import { type Clock, systemClock } from '@millrace/base';
+import { openLedger } from '@millrace/ledger';
+import { type ObjectStore, openStore } from '@millrace/object-store';
+import { type RunningService, serve } from '@millrace/rpc';
+import type { SchemaSource } from '@millrace/schema';
+import { createLogger } from '@millrace/telemetry';
+import type { MetadataDiscoveryConfig } from './config.ts';
+import { runDiscovery } from './discovery.ts';
+import { ledgerService } from './ledger-service.ts';
+import { openSchemaSource } from './schema-source.ts';
+import { splitService } from './split-service.ts';
+import { topicService } from './topic-service.ts';
+
+export { ENV_PREFIX, type MetadataDiscoveryConfig, metadataDiscoveryConfig } from './config.ts';
+
+export interface MetadataDiscoveryDeps {
+  logStore?: ObjectStore;
+  schemas?: SchemaSource;
+  clock?: Clock;
+}
+
+/**
+ * Starts metadata-discovery. `stop` drains: planning ends, calls that wait are answered, streams end, running calls get
+ * `drainMs`; leases and converted splits stay in the ledger for the next start.
+ */
+export async function createMetadataDiscovery(
+  config: MetadataDiscoveryConfig,
+  deps: MetadataDiscoveryDeps = {},
+): Promise<RunningService> {
+  const name = 'metadata-discovery';
+  const logger = createLogger(name);
+  const logStore = deps.logStore ?? openStore(config.logStoreUri);
+  const schemas = deps.schemas ?? openSchemaSource(config.schemaSourceUri);
+  // Tables name their files by full URI, whatever form the configuration has.
+  const warehouseUri = openStore(config.warehouseUri).uri;
+  const { db, close } = await openLedger(config.database);
+  const discovery = runDiscovery({
+    db,
+    logStore,
+    schemas,
+    clock: deps.clock ?? systemClock,
+    logger,
+    config: { ...config, warehouseUri },
+  });
+  try {
+    const server = await serve({
+      name,
+      host: config.host,
+      port: config.port,
+      services: [topicService(discovery), splitService(discovery), ledgerService(discovery)],
+    });
+    return {
+      name,
+      address: server.address,
+      async stop() {
+        await Promise.all([discovery.stop(), server.stop(config.drainMs)]);
+        await close();
+      },
+    };
+  } catch (error) {
+    await discovery.stop();
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,197 @@
+import { type Actor, startActor } from '@millrace/actor';
+import { type Clock, isKind, MillraceError, toMillraceError } from '@millrace/base';
+import { expireLeases, type LeaseOptions, type LedgerDb, listTopics, type SplitOutcome } from '@millrace/ledger';
+import type { ObjectStore } from '@millrace/object-store';
+import type { ErrorDetail } from '@millrace/proto/common';
+import { TopicState } from '@millrace/proto/metadata_discovery';
+import { errorToDetail } from '@millrace/rpc';
+import type { SchemaSource } from '@millrace/schema';
+import type { Logger } from '@millrace/telemetry';
+import type { MetadataDiscoveryConfig } from './config.ts';
+import { enableTopic, ruleFor } from './enable.ts';
+import { type LogTopic, listLogTopics } from './log-source.ts';
+import { segmentReading } from './partition-plan.ts';
+import { createSignal, type Signal } from './signal.ts';
+import { newTopic, receiveTopic, type TopicActorState, type TopicEffect, type TopicMessage } from './topic.ts';
+import { topicEffects } from './topic-effects.ts';
+
+export interface DiscoveryDeps {
+  db: LedgerDb;
+  logStore: ObjectStore;
+  schemas: SchemaSource;
+  clock: Clock;
+  logger: Logger;
+  config: MetadataDiscoveryConfig;
+}
+
+export interface Discovery extends DiscoveryDeps {
+  /** New splits, and new versions. */
+  work: Signal;
+  ledger: Signal;
+  leases: LeaseOptions;
+  /** Aborted when the service drains: long calls end. */
+  draining: AbortSignal;
+  /** Topics of the log store that the last look showed. */
+  available(): string[];
+  inSource(topic: string): boolean;
+  sourceError(topic: string): ErrorDetail | undefined;
+  /** Why a rule of the configuration could not enable the topic. */
+  enableError(topic: string): MillraceError | undefined;
+  /** Tells a topic's actor that something happened to its splits or settings. */
+  changed(topic: string, options?: { refresh?: boolean }): void;
+  /** No more plans; calls that wait end. Leases and converted splits stay in the ledger. */
+  stop(): Promise<void>;
+}
+
+const EXPIRE_EVERY_MS = 1_000;
+const ENABLE_AGAIN_MS = 10_000;
+/** Looking at the log store takes no more than a tenth of the time, however much lies in it. */
+const REST_FACTOR = 9;
+
+/** Looks at the log store again and again, runs one actor for each enabled topic, and takes back overdue leases. */
+export function runDiscovery(deps: DiscoveryDeps): Discovery {
+  const { db, clock, logger, config } = deps;
+  const actors = new Map<string, Actor<TopicActorState, TopicMessage>>();
+  const enableFailures = new Map<string, { error: MillraceError; againMs: number }>();
+  const stopped = new AbortController();
+  const work = createSignal();
+  const ledger = createSignal();
+  const leases = { leaseMs: config.leaseMs, maxAttempts: config.maxAttempts, backoffMs: config.backoffMs };
+  const reading = segmentReading(deps.logStore);
+  let listing = new Map<string, LogTopic>();
+  let listed = false;
+  let listingError: ErrorDetail | undefined;
+
+  function actorOf(topic: string): Actor<TopicActorState, TopicMessage> {
+    let actor = actors.get(topic);
+    if (actor === undefined) {
+      actor = startActor<TopicActorState, TopicMessage, TopicEffect>({
+        name: `topic ${topic}`,
+        // Everything durable is read from the ledger by the effects: nothing is lost with this state.
+        recover: async () => newTopic(),
+        receive: receiveTopic,
+        perform: topicEffects(topic, { ...deps, ...config, reading, work, ledger }),
+        failed: (effect, error) => {
+          // Another owner of the topic was faster; what it did is in the ledger.
+          const logged = isKind(error, 'conflict') ? 'debug' : 'warn';
+          logger[logged]({ topic, error }, `could not ${effect.kind}`);
+          return effect.kind === 'commit'
+            ? { kind: 'commit-failed' }
+            : { kind: 'plan-failed', error: errorToDetail(error.with({ topic })) };
+        },
+        onCrash: (error) => logger.error({ topic, error }, 'defect in the actor of a topic'),
+        clock,
+      });
+      actors.set(topic, actor);
+      if (listed) tell(actor, { kind: 'listed', log: listing.get(topic) });
+    }
+    return actor;
+  }
+
+  function tell(actor: Actor<TopicActorState, TopicMessage>, message: TopicMessage): void {
+    try {
+      actor.tell(message);
+    } catch (error) {
+      // A full mailbox: the next poll says it again.
+      logger.warn({ error }, 'a topic has too many messages waiting');
+    }
+  }
+
+  const inSource = (topic: string) => listing.has(topic);
+
+  async function look(): Promise<void> {
+    listing = await listLogTopics(deps.logStore, stopped.signal);
+    listed = true;
+    listingError = undefined;
+    reading.keepOnly([...listing.values()].flatMap((log) => [...log.partitions.values()].flat()));
+    let topics = await listTopics(db);
+    if (await enableByRule(new Set(topics.map(({ topic }) => topic)))) topics = await listTopics(db);
+    const live = new Set(topics.filter(({ state }) => state !== TopicState.DROPPED).map(({ topic }) => topic));
+    for (const topic of live) tell(actorOf(topic), { kind: 'listed', log: listing.get(topic) });
+    for (const [topic, actor] of actors) {
+      if (live.has(topic)) continue;
+      actors.delete(topic);
+      void actor.stop();
+    }
+  }
+
+  /** Rules enable what is new; a topic that was dropped stays dropped until somebody enables it. */
+  async function enableByRule(known: ReadonlySet<string>): Promise<boolean> {
+    let enabled = false;
+    for (const topic of listing.keys()) {
+      const rule = known.has(topic) ? undefined : ruleFor(config, topic);
+      if (rule === undefined || (enableFailures.get(topic)?.againMs ?? 0) > clock.now()) continue;
+      try {
+        const { table } = await enableTopic({ ...deps, inSource }, { topic, ...rule }, stopped.signal);
+        enableFailures.delete(topic);
+        enabled = true;
+        ledger.notify();
+        logger.info({ topic, table }, 'topic enabled by a rule of the configuration');
+      } catch (thrown) {
+        if (stopped.signal.aborted) throw thrown;
+        const error = toMillraceError(thrown, { topic });
+        const told = enableFailures.get(topic)?.error.message === error.message;
+        if (!told) logger.error({ topic, error }, 'a rule of the configuration could not enable the topic');
+        enableFailures.set(topic, { error, againMs: clock.now() + ENABLE_AGAIN_MS });
+      }
+    }
+    return enabled;
+  }
+
+  async function poll(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      const startedMs = clock.now();
+      try {
+        await look();
+      } catch (thrown) {
+        if (stopped.signal.aborted) return;
+        const error = toMillraceError(thrown, { store: deps.logStore.uri });
+        if (listingError?.message !== error.message) logger.error({ error }, 'the log store could not be listed');
+        listingError = errorToDetail(error);
+      }
+      const restMs = Math.max(config.pollMs, (clock.now() - startedMs) * REST_FACTOR);
+      await clock.sleep(restMs, stopped.signal).catch(() => {});
+    }
+  }
+
+  async function expire(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      try {
+        for (const outcome of await expireLeases(db, clock.now(), leases)) ended(outcome);
+      } catch (error) {
+        logger.warn({ error }, 'overdue leases could not be taken back');
+      }
+      await clock.sleep(EXPIRE_EVERY_MS, stopped.signal).catch(() => {});
+    }
+  }
+
+  function ended(outcome: SplitOutcome): void {
+    logger.warn({ topic: outcome.topic, suspended: outcome.suspended }, 'a lease ran out');
+    changed(outcome.topic, { refresh: true });
+    work.notify();
+  }
+
+  function changed(topic: string, options: { refresh?: boolean } = {}): void {
+    if (!stopped.signal.aborted) tell(actorOf(topic), { kind: 'changed', refresh: options.refresh ?? false });
+  }
+
+  const loops = [poll(), expire()];
+
+  return {
+    ...deps,
+    work,
+    ledger,
+    leases,
+    draining: stopped.signal,
+    available: () => [...listing.keys()].sort(),
+    inSource,
+    sourceError: (topic) => listingError ?? actors.get(topic)?.state?.sourceError,
+    enableError: (topic) => enableFailures.get(topic)?.error,
+    changed,
+    async stop() {
+      stopped.abort(new MillraceError('unavailable', 'metadata-discovery is stopping'));
+      await Promise.all(loops);
+      await Promise.all([...actors.values()].map((actor) => actor.stop()));
+    },
+  };
+}

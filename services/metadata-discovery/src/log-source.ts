@@ -1,0 +1,32 @@
+import { listTieredSegments, type TieredSegment } from '@millrace/kafka-log';
+import type { ObjectStore } from '@millrace/object-store';
+
+/** A topic as the log store shows it. */
+export interface LogTopic {
+  topic: string;
+  /** More than one: an old topic's folders lie beside those of a new one with the same name. */
+  topicIds: string[];
+  /** By partition; segments by base offset. */
+  partitions: Map<number, TieredSegment[]>;
+  /** Changes when anything of the topic changes. */
+  fingerprint: string;
+}
+
+/** Every topic in the store, by name. */
+export async function listLogTopics(store: ObjectStore, signal: AbortSignal): Promise<Map<string, LogTopic>> {
+  const topics = new Map<string, LogTopic>();
+  for (const { topic, topicId, partition, segments } of await listTieredSegments(store, { signal })) {
+    let entry = topics.get(topic);
+    if (entry === undefined) {
+      entry = { topic, topicIds: [], partitions: new Map(), fingerprint: '' };
+      topics.set(topic, entry);
+    }
+    if (!entry.topicIds.includes(topicId)) entry.topicIds.push(topicId);
+    entry.partitions.set(partition, segments);
+    const newest = segments.reduce((latest, segment) => Math.max(latest, segment.modifiedMs), 0);
+    const parts = segments.reduce((total, segment) => total + Object.keys(segment.files).length, 0);
+    const bytes = segments.reduce((total, segment) => total + segment.sizeBytes, 0);
+    entry.fingerprint += `${partition}:${topicId}:${segments[0]!.segmentId}:${parts}:${bytes}:${newest};`;
+  }
+  return topics;
+}
