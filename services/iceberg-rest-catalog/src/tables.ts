@@ -163,7 +163,10 @@ export function catalogTables(db: Kysely<CatalogSchema>, files: TableFiles): Tab
     }
     // Files stay when the database fails: whether it took the change is not known then, and orphans are swept.
     const changed = moves.filter(({ base, to }) => base.metadataLocation !== to);
-    if (changed.length === 0 || (await swap(changed))) return moves.map(({ result }) => result);
+    if (changed.length === 0 || (await swap(changed))) {
+      for (const { result } of moves) cached.keep(result);
+      return moves.map(({ result }) => result);
+    }
     await removeAll(written);
     return undefined;
   }
@@ -256,14 +259,18 @@ export function catalogTables(db: Kysely<CatalogSchema>, files: TableFiles): Tab
 }
 
 /** Metadata by its location, which never changes: the newest used are kept. */
-function metadataCache(files: TableFiles): { read(location: string): Promise<TableMetadata> } {
+function metadataCache(files: TableFiles) {
   const entries = new Map<string, TableMetadata>();
+  const keep = ({ metadataLocation, metadata }: Pick<CatalogTable, 'metadataLocation' | 'metadata'>): void => {
+    entries.delete(metadataLocation);
+    entries.set(metadataLocation, metadata);
+    if (entries.size > CACHED_METADATA) entries.delete(entries.keys().next().value!);
+  };
   return {
-    async read(location) {
-      const metadata = entries.get(location) ?? (await readMetadata(files, location));
-      entries.delete(location);
-      entries.set(location, metadata);
-      if (entries.size > CACHED_METADATA) entries.delete(entries.keys().next().value!);
+    keep,
+    async read(metadataLocation: string): Promise<TableMetadata> {
+      const metadata = entries.get(metadataLocation) ?? (await readMetadata(files, metadataLocation));
+      keep({ metadataLocation, metadata });
       return metadata;
     },
   };
