@@ -103,7 +103,7 @@ async function* walkHeaders(
     const truncated = (what: string, next: number): MillraceError =>
       logError(
         'segment-truncated',
-        `the segment ends in the middle of a record batch: ${what}; copy it again from the broker`,
+        `the segment is truncated: a record batch is cut off (${what}); copy it again from the broker`,
         { segment: segment.key, startByte: 0 },
         position,
         { offset: next, nextOffset: next },

@@ -17,14 +17,14 @@ const batches = Array.from({ length: 40 }, (_, i) =>
 const startOf = (i: number) => batches.slice(0, i).reduce((sum, batch) => sum + batch.length, 0);
 const log = (): Buffer<ArrayBuffer> => Buffer.concat(batches);
 
-async function scan(bytes: Uint8Array, options: ScanOptions = {}, endByte = bytes.length) {
+async function scan(bytes: Uint8Array, options: ScanOptions = {}, endByte = bytes.length, endOffset = 1200) {
   const store = {
     get: async (_: string, range?: { start: number; end: number }) => bytes.slice(range!.start, range!.end),
     async *list() {},
   };
   const index = createRecordIndex({ trustCrc: true });
   const broken: BrokenBatch[] = [];
-  const span = { key: 's.log', startByte: 0, endByte, startOffset: 1000, endOffset: 1200, segmentBaseOffset: 1000 };
+  const span = { key: 's.log', startByte: 0, endByte, startOffset: 1000, endOffset, segmentBaseOffset: 1000 };
   let runs = 0;
   for await (const piece of scanSegment(store, span, { chunkBytes: 5000, ...options })) {
     if (piece.kind === 'broken') {
@@ -98,5 +98,34 @@ test('a segment that is shorter than planned is truncated at the batch that is c
     const found = await scan(bytes, { skipCorrupt: true }, whole.length);
     expect(found.broken).toMatchObject([{ baseOffset: 1000 + last * 5, lastOffset: 1199 }]);
     expect(found.offsets).toEqual(all.filter((offset) => offset < 1000 + last * 5));
+  }
+});
+
+test('nothing is read, nor judged, behind the offsets that are asked for', async () => {
+  const bytes = log();
+  bytes.fill(255, startOf(30));
+  const found = await scan(bytes, {}, bytes.length, 1150);
+  expect(found.offsets).toEqual(all.filter((offset) => offset < 1150));
+});
+
+test('damage anywhere ends in an error of this package or in fewer offsets, never in wrong or repeated ones', async () => {
+  let seed = 99;
+  const next = (below: number) => {
+    seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+    return Math.floor((seed / 0x1_0000_0000) * below);
+  };
+  for (let round = 0; round < 150; round++) {
+    const bytes = log();
+    for (let n = 1 + next(6); n > 0; n--) {
+      const at = next(bytes.length - 40);
+      // Half of them in a header, where lengths and offsets stand.
+      const place = next(2) === 0 ? at : startOf(next(40)) + next(61);
+      bytes.fill(next(256), place, place + 1 + next(8));
+    }
+    const found = await scan(bytes, { skipCorrupt: true, chunkBytes: 500 + next(9000) });
+    expect(found.offsets.length + found.broken.length, `round ${round}`).toBeGreaterThan(0);
+    expect(new Set(found.offsets).size).toBe(found.offsets.length);
+    expect([...found.offsets].sort((a, b) => a - b)).toEqual(found.offsets);
+    for (const piece of found.broken) expect(piece.error.kind).toMatch(/^(corrupt|unsupported)$/);
   }
 });

@@ -106,11 +106,16 @@ export async function* scanSegment(
         yield run();
         runStart = position;
       }
-      nextOffset = header.lastOffset + 1;
       position += header.sizeBytes;
+      const follows = header.baseOffset <= Math.max(nextOffset, span.startOffset);
+      nextOffset = header.lastOffset + 1;
+      // The base offset is not covered by the CRC: after a gap, what comes next shows whether it was true.
+      if (follows && nextOffset >= span.endOffset) break;
     } catch (error) {
       if (!(error instanceof MillraceError) || !(error.kind === 'corrupt' || error.kind === 'unsupported')) throw error;
       if (position > runStart) yield run();
+      runStart = position;
+      if (nextOffset >= span.endOffset) break;
       if (!options.skipCorrupt) throw error;
       const start = position;
       const found = await resynchronise(start);
@@ -154,7 +159,7 @@ export async function* scanSegment(
 function truncated(span: SegmentSpan, at: number, offset: number, what: string): MillraceError {
   return logError(
     'segment-truncated',
-    `the segment ends in the middle of a record batch: ${what}; copy it again from the broker`,
+    `the segment is truncated: a record batch is cut off (${what}); copy it again from the broker`,
     { segment: span.key, startByte: 0 },
     at,
     { offset },
