@@ -1,28 +1,43 @@
-import type { AvroType } from '@millrace/schema';
 import type { Decoder } from './avro-decoder.ts';
-import type { Branch, ColumnRef, Plan, Step } from './avro-plan.ts';
+import { emit, emitFunction, type Writer } from './avro-emit.ts';
+import type { ColumnRef, Plan } from './avro-plan.ts';
 import * as runtime from './avro-runtime.ts';
-import { BadRecord, MAX_EMPTY_ITEMS } from './avro-value.ts';
+import { BadRecord } from './avro-value.ts';
 import { type Column, constants, reserve, setNull, vectorKind } from './column.ts';
 import type { RowBuilder } from './row-builder.ts';
 import { storeDefault } from './store.ts';
-import { decimalBytes } from './vector.ts';
+
+// Up to so many columns one function with its arrays in local variables decodes a whole record, which is nearly twice as
+// fast; the optimising compiler gives up on larger ones, and variables of the closure are shared by several.
+const COLUMNS_IN_ONE = 100;
 
 /**
  * A decoder as JavaScript made for one plan. The text holds numbers only: columns, schemas and defaults are reached by
- * index (C, K), so nothing that a schema's author wrote becomes code. Arrays of the columns are variables of the closure,
- * loaded by bind() at each call and by a domain's own bind after it has grown.
+ * index (C, K), so nothing that a schema's author wrote becomes code.
  *
- * In each generated function: s = source, p = position (answered), e = the record's end, n = row. Others: t = scratch.
+ * Names in it: s = source, p = position, e = the record's end, n = row, t = scratch, v7 and l7 = arrays of column 7,
+ * d2 = domain 2, E0 = symbols.
  */
 export function generateAvro(plan: Plan): (columnsOf: (rows: RowBuilder) => Column[]) => Decoder['decode'] {
-  const writer: Writer = { plan, functions: [], constants: [], domains: new Map(), enums: [], next: 0 };
-  domainOf(writer, []);
-  const root = emitFunction(writer, plan.root, 'n');
-  const text = program(writer, root);
+  const domains = domainsOf(plan.columns);
+  const whole = plan.columns.length <= COLUMNS_IN_ONE;
+  const binds = domains.map(({ columns }) => columns.map(bindColumn).join(' '));
+  const writer: Writer = {
+    domainOf: (path) => domains.findIndex((domain) => domain.key === path.join('.')),
+    rebind: (id) => (whole ? binds[id]! : `b${id}();`),
+    columns: plan.columns,
+    functions: [],
+    constants: [],
+    enums: [],
+    next: 0,
+  };
+  const body = whole
+    ? `p = starts[i] + skip;\n${emit(writer, plan.root, 'n')}`
+    : `p = ${emitFunction(writer, plan.root)}(s, starts[i] + skip, e, n);`;
+  const text = program(plan, writer, domains, binds, body, whole);
   const make = new Function('R', 'K', text) as (r: unknown, k: unknown[]) => Generated;
   return (columnsOf) => {
-    const { bind, decode } = make(RUNTIME, writer.constants);
+    const decode = make(RUNTIME, writer.constants);
     let bound: RowBuilder | undefined;
     let columns: Column[] = [];
     return (rows, starts, lengths, skip, from, to, n) => {
@@ -30,24 +45,21 @@ export function generateAvro(plan: Plan): (columnsOf: (rows: RowBuilder) => Colu
         columns = columnsOf(rows);
         bound = rows;
       }
-      bind(columns, rows.source);
-      return decode(rows.source, starts, lengths, skip, from, to, n);
+      return decode(columns, rows.source, starts, lengths, skip, from, to, n);
     };
   };
 }
 
-interface Generated {
-  bind(columns: Column[], source: Uint8Array): void;
-  decode(
-    source: Uint8Array,
-    starts: Int32Array,
-    lengths: Int32Array,
-    skip: number,
-    from: number,
-    to: number,
-    n: number,
-  ): number;
-}
+type Generated = (
+  columns: Column[],
+  source: Uint8Array,
+  starts: Int32Array,
+  lengths: Int32Array,
+  skip: number,
+  from: number,
+  to: number,
+  n: number,
+) => number;
 
 const RUNTIME = {
   ...runtime,
@@ -58,72 +70,69 @@ const RUNTIME = {
   isBroken: (error: unknown) => error === runtime.BROKEN || error instanceof BadRecord,
 };
 
-interface Writer {
-  plan: Plan;
-  functions: string[];
-  constants: unknown[];
-  /** Column path of the list or map ('' = top level) → its number and columns. */
-  domains: Map<string, { id: number; columns: number[] }>;
-  /** Enum columns and the constants with their symbols. */
-  enums: { column: number; symbols: number }[];
-  next: number;
+interface PlanDomain {
+  /** Path of the list or map; the top level's is empty. */
+  key: string;
+  /** The list or map; undefined at the top level. */
+  list?: ColumnRef;
+  columns: ColumnRef[];
 }
 
-const constant = (writer: Writer, value: unknown): number => writer.constants.push(value) - 1;
-
-function domainOf(writer: Writer, path: number[]): { id: number; columns: number[] } {
-  const key = path.join('.');
-  let domain = writer.domains.get(key);
-  if (!domain) {
-    domain = { id: writer.domains.size, columns: [] };
-    writer.domains.set(key, domain);
+// Each column belongs to the domain of the nearest list or map above it.
+function domainsOf(columns: readonly ColumnRef[]): PlanDomain[] {
+  const lists = columns.filter(({ type }) => type.kind === 'list' || type.kind === 'map');
+  const domains: PlanDomain[] = [{ key: '', columns: [] }];
+  for (const list of lists) domains.push({ key: list.path.join('.'), list, columns: [] });
+  const byKey = new Map(domains.map((domain) => [domain.key, domain]));
+  for (const column of columns) {
+    let above = column.path.length - 1;
+    while (above > 0 && !byKey.has(column.path.slice(0, above).join('.'))) above--;
+    byKey.get(column.path.slice(0, above).join('.'))!.columns.push(column);
   }
-  return domain;
+  return domains;
 }
 
-function program(writer: Writer, root: string): string {
-  const { columns } = writer.plan;
-  // Each column belongs to the domain of the nearest list or map above it.
-  const repeated = columns.filter(({ type }) => type.kind === 'list' || type.kind === 'map').map(({ path }) => path);
-  for (const { path, index } of columns) {
-    const above = repeated.filter((list) => list.length < path.length && list.every((at, i) => at === path[i]));
-    const nearest = above.reduce((best, list) => (list.length > best.length ? list : best), [] as number[]);
-    domainOf(writer, nearest).columns.push(index);
-  }
-  const domains = [...writer.domains.entries()];
-  const lists = new Map(columns.map((ref) => [ref.path.join('.'), ref.index]));
+function program(
+  plan: Plan,
+  writer: Writer,
+  domains: PlanDomain[],
+  binds: string[],
+  body: string,
+  whole: boolean,
+): string {
+  const variables = `let C, view, ${[
+    ...plan.columns.map(({ index }) => `v${index}, l${index}`),
+    ...domains.map((_, id) => `d${id}`),
+    ...writer.enums.map((_, i) => `E${i}`),
+  ].join(', ')};`;
   return `"use strict";
 const { broken, scratch: t, readLong, readInt, readLength, readCount, timesThousand, longToNumber, checkUtf8, decimal32,
   decimal64, decimalWide, uuidToText, jsonOrSkip, constants, reserve, setNull, storeDefault, isBroken } = R;
-let C, view, of;
 const cursor = { bytes: null, at: 0, end: 0, emptyItems: 0 };
-${columns.map(({ index }) => `let v${index}, l${index};`).join('\n')}
-${domains.map(([, { id }]) => `let d${id};`).join(' ')}
-${writer.enums.map((_, i) => `let E${i};`).join(' ')}
-${domains.map(([, { id, columns: own }]) => `function b${id}() { ${own.map((at) => bindColumn(columns[at]!)).join(' ')} }`).join('\n')}
+${whole ? '' : variables}
+${whole ? '' : binds.map((text, id) => `function b${id}() { ${text} }`).join('\n')}
 ${writer.functions.join('\n')}
-return {
-  bind(columns, source) {
-    if (C !== columns) { C = columns; ${domains.map(([key, { id }]) => (key === '' ? '' : `d${id} = C[${lists.get(key)}].childDomain;`)).join(' ')} }
-    if (of !== source) { of = source; view = new DataView(source.buffer, source.byteOffset, source.byteLength); }
-    ${writer.enums.map(({ column, symbols }, i) => `E${i} = constants(C[${column}], K[${symbols}]);`).join(' ')}
-    ${domains.map(([, { id }]) => `b${id}();`).join(' ')}
-  },
-  decode(s, starts, lengths, skip, from, to, n) {
-    let i = from;
-    try {
-      for (; i < to; i++, n++) {
-        const length = lengths[i];
-        if (length < 0) { ${writer.plan.top.map(({ index }) => `setNull(C[${index}], n);`).join(' ')} continue; }
-        cursor.emptyItems = 0;
-        const e = starts[i] + length;
-        if (${root}(s, starts[i] + skip, e, n) !== e) break;
-      }
-    } catch (error) {
-      if (!isBroken(error)) throw error;
+return function (columns, s, starts, lengths, skip, from, to, n) {
+  ${whole ? variables : ''}
+  C = columns;
+  view = new DataView(s.buffer, s.byteOffset, s.byteLength);
+  ${domains.map(({ list }, id) => (list ? `d${id} = C[${list.index}].childDomain;` : '')).join(' ')}
+  ${writer.enums.map(({ column, symbols }, i) => `E${i} = constants(C[${column}], K[${symbols}]);`).join(' ')}
+  ${binds.join('\n')}
+  let i = from, p = 0, b = 0, k = 0;
+  try {
+    for (; i < to; i++, n++) {
+      const length = lengths[i];
+      if (length < 0) { ${plan.top.map(({ index }) => `setNull(C[${index}], n);`).join(' ')} continue; }
+      cursor.emptyItems = 0;
+      const e = starts[i] + length;
+      ${body}
+      if (p !== e) break;
     }
-    return i - from;
-  },
+  } catch (error) {
+    if (!isBroken(error)) throw error;
+  }
+  return i - from;
 };`;
 }
 
@@ -147,182 +156,4 @@ function bindColumn({ index, type }: ColumnRef): string {
     case 'struct':
       return '';
   }
-}
-
-// Functions of a bounded size: the optimising compiler gives up on huge ones.
-const FIELDS_A_FUNCTION = 24;
-
-function emitFunction(writer: Writer, step: Step, n: string): string {
-  const name = `f${writer.next++}`;
-  const body = emit(writer, step, n);
-  writer.functions.push(`function ${name}(s, p, e, n) { let b = 0, k = 0;\n${body}\nreturn p; }`);
-  return name;
-}
-
-function emit(writer: Writer, step: Step, n: string): string {
-  switch (step.kind) {
-    case 'skip':
-      if (step.avro.kind === 'null') return '';
-      return `p = jsonOrSkip(cursor, s, p, e, K[${constant(writer, step.avro)}], undefined, 0);`;
-    case 'json':
-      return `p = jsonOrSkip(cursor, s, p, e, K[${constant(writer, step.avro)}], C[${step.column.index}], ${n});`;
-    case 'leaf':
-      return emitLeaf(writer, step.avro, step.column, n);
-    case 'enum': {
-      const i = writer.enums.push({ column: step.column.index, symbols: constant(writer, step.avro.symbols) }) - 1;
-      const at = step.column.index;
-      return `p = readInt(s, p, e, t, 0); k = t[0]; if (k < 0 || k >= ${step.avro.symbols.length}) broken();
-v${at}[${n}] = E${i}[2 * k]; l${at}[${n}] = E${i}[2 * k + 1];`;
-    }
-    case 'duration':
-      return `if (e - p < 12) broken();
-${step.parts.map(({ index }, i) => `v${index}[2 * ${n}] = view.getInt32(p + ${4 * i}, true); v${index}[2 * ${n} + 1] = 0;`).join('\n')}
-p += 12;`;
-    case 'record':
-      return emitRecord(writer, step, n);
-    case 'list':
-      return emitBlocks(writer, step.column, step.itemBytes, n, (at) => emit(writer, step.item, at));
-    case 'map':
-      return emitBlocks(
-        writer,
-        step.column,
-        step.itemBytes,
-        n,
-        (at) => `${emitBytes(step.key.index, at, true)}\n${emit(writer, step.value, at)}`,
-      );
-    case 'union':
-      return emitUnion(writer, step.branches, n);
-  }
-}
-
-function emitRecord(writer: Writer, step: Step & { kind: 'record' }, n: string): string {
-  const parts: string[] = [];
-  for (let at = 0; at < step.fields.length; at += FIELDS_A_FUNCTION) {
-    const fields = step.fields.slice(at, at + FIELDS_A_FUNCTION);
-    if (step.fields.length <= FIELDS_A_FUNCTION) parts.push(...fields.map((field) => emit(writer, field.step, n)));
-    else parts.push(`p = ${emitFunction(writer, { kind: 'record', fields, absent: [] }, 'n')}(s, p, e, ${n});`);
-  }
-  for (const { column, json } of step.absent) {
-    if (json === undefined) parts.push(`setNull(C[${column.index}], ${n});`);
-    else {
-      parts.push(`storeDefault(C[${column.index}], ${n}, K[${constant(writer, json)}]);`);
-      // A default with lists in it may have made their domains grow: they are bound again. It is rare enough.
-      parts.push(...repeatedBelow(writer, column).map((id) => `b${id}();`));
-    }
-  }
-  return parts.join('\n');
-}
-
-function repeatedBelow(writer: Writer, column: ColumnRef): number[] {
-  return writer.plan.columns
-    .filter(
-      ({ type, path }) => (type.kind === 'list' || type.kind === 'map') && column.path.every((at, i) => at === path[i]),
-    )
-    .map(({ path }) => domainOf(writer, path).id);
-}
-
-function emitBlocks(
-  writer: Writer,
-  column: ColumnRef,
-  itemBytes: number,
-  n: string,
-  item: (at: string) => string,
-): string {
-  const { id } = domainOf(writer, column.path);
-  const unique = writer.next++;
-  const [total, count, row] = [`a${unique}`, `c${unique}`, `n${unique}`];
-  const limit =
-    itemBytes === 0 ? `(cursor.emptyItems += ${count}) > ${MAX_EMPTY_ITEMS}` : `${count} > (e - p) / ${itemBytes}`;
-  return `let ${total} = 0;
-for (;;) {
-  p = readCount(s, p, e);
-  const ${count} = t[0];
-  if (${count} === 0) break;
-  if (${limit}) broken();
-  if (d${id}.length + ${count} > d${id}.capacity) { reserve(d${id}, ${count}); b${id}(); }
-  let ${row} = d${id}.length;
-  d${id}.length = ${row} + ${count};
-  ${total} += ${count};
-  for (const stop = ${row} + ${count}; ${row} < stop; ${row}++) {
-${item(row)}
-  }
-}
-l${column.index}[${n}] = ${total};`;
-}
-
-function emitUnion(writer: Writer, branches: Branch[], n: string): string {
-  const bodies = branches.map(({ nulls, step }) => {
-    const clear = nulls.map(({ index, type }) =>
-      isPlain(type.kind) ? `C[${index}].validity[${n} >> 3] &= ~(1 << (${n} & 7));` : `setNull(C[${index}], ${n});`,
-    );
-    return `${clear.join(' ')}\n${emit(writer, step, n)}`;
-  });
-  return `if (p >= e) broken();
-k = s[p++];
-if (k > 127) { p = readLength(s, p - 1, e); k = t[0] * 2; }
-switch (k) {
-${bodies.map((body, at) => `case ${2 * at}: { ${body}\nbreak; }`).join('\n')}
-default: broken();
-}`;
-}
-
-const isPlain = (kind: string): boolean =>
-  ['boolean', 'int', 'long', 'float', 'double', 'date', 'time', 'timestamp'].includes(kind);
-
-function emitBytes(at: number, n: string, isText: boolean, size?: number): string {
-  const length =
-    size === undefined
-      ? 'if (p >= e) broken(); k = s[p++]; if (k < 128 && (k & 1) === 0) k >>= 1; else { p = readLength(s, p - 1, e); k = t[0]; }'
-      : `k = ${size};`;
-  return `${length}
-if (k > e - p) broken();
-v${at}[${n}] = p; l${at}[${n}] = k;
-${isText ? 'for (k += p; p < k; p++) if (s[p] > 127) { checkUtf8(s, p, k); p = k; break; }' : 'p += k;'}`;
-}
-
-function emitLeaf(writer: Writer, avro: AvroType, column: ColumnRef, n: string): string {
-  const at = column.index;
-  const target = vectorKind(column.type);
-  switch (avro.kind) {
-    case 'boolean':
-      return `if (p >= e) broken(); b = s[p++]; if (b > 1) broken(); v${at}[${n}] = b;`;
-    case 'int':
-      if (target === 'int32')
-        return `if (p >= e) broken(); b = s[p++]; if (b < 128) v${at}[${n}] = (b >>> 1) ^ -(b & 1); else p = readInt(s, p - 1, e, v${at}, ${n});`;
-      if (target === 'int64')
-        return `p = readInt(s, p, e, v${at}, 2 * ${n}); v${at}[2 * ${n} + 1] = v${at}[2 * ${n}] >> 31;${avro.logical?.kind === 'time-millis' ? ` timesThousand(v${at}, 2 * ${n});` : ''}`;
-      return `p = readInt(s, p, e, t, 0); v${at}[${n}] = t[0];`;
-    case 'long':
-      if (target === 'int64')
-        return `p = readLong(s, p, e, v${at}, 2 * ${n});${avro.logical?.kind.endsWith('timestamp-millis') ? ` timesThousand(v${at}, 2 * ${n});` : ''}`;
-      return `p = readLong(s, p, e, t, 0); v${at}[${n}] = longToNumber();`;
-    case 'float':
-      return `if (e - p < 4) broken(); v${at}[${n}] = view.getFloat32(p, true); p += 4;`;
-    case 'double':
-      return `if (e - p < 8) broken(); v${at}[${n}] = view.getFloat64(p, true); p += 8;`;
-    case 'fixed':
-      if (avro.logical?.kind === 'uuid') return `if (e - p < 16) broken(); uuidToText(s, p, C[${at}], ${n}); p += 16;`;
-  }
-  const size = avro.kind === 'fixed' ? avro.size : undefined;
-  if (column.type.kind !== 'decimal') return emitBytes(at, n, column.type.kind === 'string', size);
-  return emitDecimal(writer, column, column.type.precision, n, size);
-}
-
-function emitDecimal(
-  writer: Writer,
-  column: ColumnRef,
-  precision: number,
-  n: string,
-  size: number | undefined,
-): string {
-  const at = column.index;
-  const most = 10n ** BigInt(precision) - 1n;
-  const length = size === undefined ? 'p = readLength(s, p, e); k = t[0];' : `k = ${size};`;
-  const head = `${length} if (k > e - p) broken(); p += k;`;
-  if (precision <= 9) return `${head} decimal32(s, p - k, p, v${at}, ${n}, ${most});`;
-  if (precision <= 18)
-    return `${head} decimal64(s, p - k, p, v${at}, 2 * ${n}, ${most & 0xffffffffn}, ${most >> 32n});`;
-  const width = decimalBytes(precision);
-  const bytes = Uint8Array.from(Buffer.from(most.toString(16).padStart(2 * width, '0'), 'hex'));
-  return `${head} decimalWide(s, p - k, p, C[${at}], ${n}, ${width}, K[${constant(writer, bytes)}]);`;
 }
