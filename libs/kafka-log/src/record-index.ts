@@ -186,12 +186,14 @@ class Index implements RecordIndex {
       throw broken(`is missing: ${header.recordCount} records can't be in ${end - at} bytes`, 0);
     }
     this.#reserve(this.count + header.recordCount);
+    const { offsets, timestampsMs, keyStarts, keyLengths, valueStarts, valueLengths } = this;
+    const { headerStarts, headerCounts, batchNumbers } = this;
     const appendTime = header.timestampType === 'log-append-time';
     const batchNumber = this.batches.length;
     let slot = this.count;
     let previous = -1;
+    varints.start(bytes, at, end);
     for (let record = 0; record < header.recordCount; record++) {
-      varints.start(bytes, at, end);
       const length = varints.int();
       const recordEnd = varints.at + length;
       if (length < MIN_RECORD_BYTES - 1 || recordEnd > end || varints.broken) {
@@ -222,15 +224,15 @@ class Index implements RecordIndex {
       at = recordEnd;
       const offset = header.baseOffset + delta;
       if (offset < startOffset || offset >= endOffset) continue;
-      this.offsets[slot] = offset;
-      this.timestampsMs[slot] = appendTime ? header.maxTimestampMs : header.baseTimestampMs + timestampDelta;
-      this.keyStarts[slot] = keyStart;
-      this.keyLengths[slot] = keyLength;
-      this.valueStarts[slot] = valueStart;
-      this.valueLengths[slot] = valueLength;
-      this.headerStarts[slot] = headerStart;
-      this.headerCounts[slot] = headerCount;
-      this.batchNumbers[slot] = batchNumber;
+      offsets[slot] = offset;
+      timestampsMs[slot] = appendTime ? header.maxTimestampMs : header.baseTimestampMs + timestampDelta;
+      keyStarts[slot] = keyStart;
+      keyLengths[slot] = keyLength;
+      valueStarts[slot] = valueStart;
+      valueLengths[slot] = valueLength;
+      headerStarts[slot] = headerStart;
+      headerCounts[slot] = headerCount;
+      batchNumbers[slot] = batchNumber;
       slot++;
     }
     if (at !== end) throw broken(`is followed by ${end - at} bytes that belong to no record`, header.recordCount - 1);

@@ -27,11 +27,12 @@ class VarintReader implements Varints {
 
   int(): number {
     const bytes = this.#bytes;
-    let byte = this.at < this.#end ? bytes[this.at++]! : this.#fail();
+    if (this.at >= this.#end) return this.#fail();
+    let byte = bytes[this.at++]!;
     let value = byte & 0x7f;
     for (let shift = 7; byte > 0x7f; shift += 7) {
-      if (shift > 28) return this.#fail();
-      byte = this.at < this.#end ? bytes[this.at++]! : this.#fail();
+      if (shift > 28 || this.at >= this.#end) return this.#fail();
+      byte = bytes[this.at++]!;
       value |= (byte & 0x7f) << shift;
     }
     return (value >>> 1) ^ -(value & 1);
