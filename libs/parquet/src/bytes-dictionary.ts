@@ -11,7 +11,7 @@ export interface BytesDictionary {
   /** Where entry i's content begins in `plain`, and its length. */
   starts: Int32Array;
   lengths: Int32Array;
-  /** Hash and entry + 1, in turns; a power of two of them, at most half full. */
+  /** Four words each, in one line of the cache: hash, entry + 1, start, length; a power of two of them, at most half full. */
   slots: Int32Array;
   /** Bytes that all entries begin with alike. */
   commonPrefix: number;
@@ -25,7 +25,7 @@ export const bytesDictionary = (): BytesDictionary => ({
   plain: new ByteBuffer(65_536),
   starts: new Int32Array(FIRST_SLOTS / 2),
   lengths: new Int32Array(FIRST_SLOTS / 2),
-  slots: new Int32Array(2 * FIRST_SLOTS),
+  slots: new Int32Array(4 * FIRST_SLOTS),
   commonPrefix: 0,
 });
 
@@ -59,29 +59,42 @@ export function indexBytes(
   }
   reserve(dictionary, to - from, total);
   const { slots, plain } = dictionary;
-  const mask = (slots.length >> 1) - 1;
+  const mask = (slots.length >> 2) - 1;
+  touched = touch(slots, mask, plain.bytes, to - from);
   for (let i = from; i < to; i++) {
     const start = starts[i]!;
     const length = lengths[i]!;
     const hash = hashes[i - from]!;
-    let slot = hash & mask;
-    let entry = slots[2 * slot + 1]!;
+    let slot = 4 * (hash & mask);
+    let entry = slots[slot + 1]!;
     while (
       entry !== 0 &&
-      (slots[2 * slot] !== hash ||
-        dictionary.lengths[entry - 1] !== length ||
-        !equalBytes(source, view, start, plain.bytes, plain.view, dictionary.starts[entry - 1]!, length))
+      (slots[slot] !== hash ||
+        slots[slot + 3] !== length ||
+        !equalBytes(source, view, start, plain.bytes, plain.view, slots[slot + 2]!, length))
     ) {
-      slot = (slot + 1) & mask;
-      entry = slots[2 * slot + 1]!;
+      slot = (slot + 4) & (4 * mask + 3);
+      entry = slots[slot + 1]!;
     }
     if (entry === 0) {
       entry = enter(dictionary, source, view, start, length, header);
-      slots[2 * slot] = hash;
-      slots[2 * slot + 1] = entry;
+      slots[slot] = hash;
+      slots[slot + 1] = entry;
+      slots[slot + 2] = plain.length - length;
+      slots[slot + 3] = length;
     }
     indices[at + i - from] = entry - 1;
   }
+}
+
+/** What touch() has added up: kept, so that its loads are not optimized away. */
+export let touched = 0;
+
+/** Loads the slots, and the entries they lead to, of a whole block: the misses overlap, and the look-ups then hit. */
+function touch(slots: Int32Array, mask: number, bytes: Uint8Array, count: number): number {
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum ^= bytes[slots[4 * (hashes[i]! & mask) + 2]!]!;
+  return sum;
 }
 
 function enter(
@@ -138,8 +151,10 @@ function equalBytes(
     return true;
   }
   const last = length - 4;
-  for (let i = 0; i < last; i += 4) if (aView.getInt32(aStart + i) !== bView.getInt32(bStart + i)) return false;
-  return aView.getInt32(aStart + last) === bView.getInt32(bStart + last);
+  for (let i = 0; i < last; i += 4) {
+    if (aView.getInt32(aStart + i, true) !== bView.getInt32(bStart + i, true)) return false;
+  }
+  return aView.getInt32(aStart + last, true) === bView.getInt32(bStart + last, true);
 }
 
 /** Copies a few bytes, a word at a time; many by the engine's own copy. */
@@ -173,17 +188,16 @@ function reserve(dictionary: BytesDictionary, values: number, bytes: number): vo
     dictionary.starts = grow(dictionary.starts);
     dictionary.lengths = grow(dictionary.lengths);
   }
-  if (needed * 4 <= dictionary.slots.length) return;
-  let size = dictionary.slots.length >> 1;
+  if (needed * 8 <= dictionary.slots.length) return;
+  let size = dictionary.slots.length >> 2;
   while (size < needed * 2) size *= 2;
   const old = dictionary.slots;
-  const slots = new Int32Array(2 * size);
-  for (let i = 0; i < old.length; i += 2) {
+  const slots = new Int32Array(4 * size);
+  for (let i = 0; i < old.length; i += 4) {
     if (old[i + 1] === 0) continue;
-    let slot = old[i]! & (size - 1);
-    while (slots[2 * slot + 1] !== 0) slot = (slot + 1) & (size - 1);
-    slots[2 * slot] = old[i]!;
-    slots[2 * slot + 1] = old[i + 1]!;
+    let slot = 4 * (old[i]! & (size - 1));
+    while (slots[slot + 1] !== 0) slot = (slot + 4) & (4 * size - 1);
+    for (let n = 0; n < 4; n++) slots[slot + n] = old[i + n]!;
   }
   dictionary.slots = slots;
 }

@@ -1,7 +1,7 @@
 import type { BytesVector, Vector } from '@millrace/columns';
 import { ByteBuffer } from './byte-buffer.ts';
 import { bytesDictionary, clearBytesDictionary, copyBytes, indexBytes } from './bytes-dictionary.ts';
-import { dictionaryRange, plainRange } from './bytes-range.ts';
+import { dictionaryRange, entryKeys, plainRange } from './bytes-range.ts';
 import { BLOCK, DICTIONARY_BYTES, dictionaryPays, SAMPLE_VALUES } from './dictionary-choice.ts';
 import { ENCODING } from './format.ts';
 import { bitWidth, writeIndices } from './hybrid-writer.ts';
@@ -23,8 +23,7 @@ export function bytesValues(options: {
   const dictionary = bytesDictionary();
   const plain = new ByteBuffer(65_536);
   let indices = new Int32Array(32_768);
-  let marks = new Int32Array(4096);
-  let marked = 0;
+  const keys = entryKeys();
   const denseStarts = new Int32Array(BLOCK);
   const denseLengths = new Int32Array(BLOCK);
   let count = 0;
@@ -110,12 +109,8 @@ export function bytesValues(options: {
         if (!dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, tried))
           leaveDictionary();
       }
-      if (marks.length < dictionary.count) {
-        marks = new Int32Array(dictionary.starts.length);
-        marked = 0;
-      }
       const { min, max } = inDictionary
-        ? dictionaryRange(dictionary, indices, count, marks, ++marked, signed)
+        ? dictionaryRange(dictionary, keys, indices, count, signed)
         : plainRange(plain, count, fixedLength, signed);
       if (inDictionary) {
         const bits = bitWidth(Math.max(0, dictionary.count - 1));
@@ -139,6 +134,7 @@ export function bytesValues(options: {
       const entries = dictionary.count;
       const bytes = dictionary.plain.used.slice();
       clearBytesDictionary(dictionary);
+      keys.count = 0;
       before = { values: 0, entries: 0, bytes: 0 };
       inDictionary = true;
       decided = false;

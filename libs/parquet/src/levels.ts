@@ -178,6 +178,8 @@ function nestedLevels(
   at: number,
 ): number {
   const { validities, full, offsets } = segments[depth]!;
+  if (offsets === undefined && validities.length === 0)
+    return runLevels(full, depth, to - from, repetition, definitions, repetitions, at);
   for (let i = from; i < to; i++) {
     let definition = full;
     for (let n = 0; n < validities.length; n++) definition -= 1 - ((validities[n]![i >> 3]! >> (i & 7)) & 1);
@@ -186,6 +188,24 @@ function nestedLevels(
       repetitions[at++] = repetition;
     } else
       at = nestedLevels(segments, depth + 1, offsets[i]!, offsets[i + 1]!, repetition, definitions, repetitions, at);
+    repetition = depth;
+  }
+  return at;
+}
+
+/** The levels of values that are all there: only the first repeats otherwise. */
+function runLevels(
+  definition: number,
+  depth: number,
+  count: number,
+  repetition: number,
+  definitions: Uint8Array,
+  repetitions: Uint8Array,
+  at: number,
+): number {
+  for (let end = at + count; at < end; at++) {
+    definitions[at] = definition;
+    repetitions[at] = repetition;
     repetition = depth;
   }
   return at;
