@@ -8,7 +8,7 @@ import * as discovery from '@millrace/metadata-discovery';
 import * as converter from '@millrace/parquet-converter';
 import type { RunningService } from '@millrace/rpc';
 import * as reader from '@millrace/segment-reader';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { DataFolder } from './data-folder.ts';
 import { DEMO_TOPICS } from './demo/index.ts';
 import { DEMO_NAMESPACE } from './options.ts';
@@ -56,7 +56,8 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
       envPrefix: module.ENV_PREFIX,
       settings: all,
       main: fileURLToPath(import.meta.resolve(`@millrace/${name}/main`)),
-      start: () => create(schema.parse(all)),
+      // A setting that the service does not know is a mistake here.
+      start: () => create(z.strictObject(schema.shape).parse(all) as z.infer<S>),
     };
   };
 
@@ -91,7 +92,7 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
       {
         ...database('iceberg-rest-catalog'),
         discoveryAddress,
-        warehouse: uri(folder.warehouse),
+        warehouseUri: uri(folder.warehouse),
         restPort: wiring.catalogPort,
       },
     ),

@@ -10,7 +10,7 @@ export const icebergCatalogConfig = z.object({
     .default('sqlite:data/iceberg-rest-catalog.db')
     .describe('where namespaces and table pointers are kept: sqlite:<path>'),
   discoveryAddress: z.string().default('127.0.0.1:7801').describe('gRPC address of metadata-discovery (the ledger)'),
-  warehouse: z.string().default('data/warehouse').describe('folder or URI under which tables lie'),
+  warehouseUri: z.string().default('data/warehouse').describe('folder or URI under which tables lie'),
   tableLocations: z
     .array(z.string())
     .default([])

@@ -37,7 +37,7 @@ export async function createIcebergRestCatalog(
 ): Promise<RunningIcebergCatalog> {
   const clock = deps.clock ?? systemClock;
   const logger = createLogger('iceberg-rest-catalog');
-  const warehouse = openStore(config.warehouse);
+  const warehouse = openStore(config.warehouseUri);
   const files = tableFiles([warehouse, ...config.tableLocations.map(openStore)]);
   const closing: (() => Promise<unknown> | unknown)[] = [];
   const end = async () => {

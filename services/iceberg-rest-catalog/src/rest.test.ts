@@ -58,7 +58,7 @@ beforeAll(async () => {
   });
   const config = icebergCatalogConfig.parse({
     databaseUrl: `sqlite:${root}/catalog.db`,
-    warehouse: `${root}/warehouse`,
+    warehouseUri: `${root}/warehouse`,
     restPort: 0,
     port: 0,
   });
@@ -325,7 +325,7 @@ describe('the server', () => {
   test('beyond loopback a token is needed, and checked', async () => {
     const base = {
       databaseUrl: 'sqlite::memory:',
-      warehouse: `${root}/w2`,
+      warehouseUri: `${root}/w2`,
       restPort: 0,
       port: 0,
     };

@@ -9,7 +9,7 @@ export const maintenanceConfig = z.object({
     .string()
     .default('sqlite:data/maintenance-scheduler.db')
     .describe('where policies and the job history are kept: sqlite:<path>; one scheduler a database'),
-  warehouse: z.string().default('data/warehouse').describe('folder or URI under which tables lie'),
+  warehouseUri: z.string().default('data/warehouse').describe('folder or URI under which tables lie'),
   discoveryAddress: z.string().default('127.0.0.1:7801').describe('gRPC address of metadata-discovery (the ledger)'),
   converterAddress: z.string().default('127.0.0.1:7803').describe('gRPC address of parquet-converter'),
   icebergAddress: z.string().default('127.0.0.1:7804').describe('gRPC address of iceberg-rest-catalog'),

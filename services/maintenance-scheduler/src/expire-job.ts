@@ -106,7 +106,7 @@ interface Limit {
  * goes back behind it. One that exists counts even when switched off; one that is wanted and not made yet will begin
  * we know not where, so nothing goes before it is there. No answer to trust: an error.
  */
-export function deletableVersion(formats: readonly TableFormat[], iceberg: Shown, delta: Shown): Limit {
+function deletableVersion(formats: readonly TableFormat[], iceberg: Shown, delta: Shown): Limit {
   let limit: Limit | undefined;
   for (const [name, format, shown] of [
     ['Iceberg', TableFormat.ICEBERG, iceberg],

@@ -10,7 +10,7 @@ import { implement, type RpcServer, serve } from '@millrace/rpc';
 // One table, its ledger, both projections, a converter and a store, in memory: for tests.
 
 export const orders = { namespace: 'demo', name: 'orders' };
-export const FOLDER = 'demo/orders/';
+const FOLDER = 'demo/orders/';
 const ROOT = 'memory://wh';
 
 interface FakeFile {

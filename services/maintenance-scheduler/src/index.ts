@@ -39,7 +39,7 @@ export async function createMaintenanceScheduler(
 ): Promise<RunningService> {
   const clock = deps.clock ?? systemClock;
   const logger = createLogger('maintenance-scheduler');
-  const store = deps.store ?? openStore(config.warehouse);
+  const store = deps.store ?? openStore(config.warehouseUri);
   const database = await openDatabase<JobSchema & ScheduleSchema & PolicySchema>(config.databaseUrl, MIGRATIONS);
   const history = jobHistory(database.db, config.keepJobs);
   const interrupted = await history.failInterrupted(clock.now());

@@ -33,7 +33,7 @@ export async function createMetadataDiscovery(
   const schemas = deps.schemas ?? openSchemaSource(config.schemaSourceUri);
   // Tables name their files by full URI, whatever form the configuration has.
   const warehouseUri = openStore(config.warehouseUri).uri;
-  const { db, close } = await openLedger(config.database);
+  const { db, close } = await openLedger(config.databaseUrl);
   const discovery = runDiscovery({
     db,
     logStore,
