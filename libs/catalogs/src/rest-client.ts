@@ -6,7 +6,7 @@ import { readToken } from './token-source.ts';
 const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 
 /** What `GET /v1/config` settles for all other requests. */
-export interface RestConfig {
+interface RestConfig {
   /** "/v1/" and the prefix, if any, with a slash at its end. */
   basePath: string;
   /** Between the levels of a namespace, percent-encoded as it stands in a path. */
@@ -21,7 +21,7 @@ export interface RestClient {
   send(method: 'GET' | 'POST' | 'DELETE', path: string, body: unknown, signal: AbortSignal): Promise<JsonObject>;
 }
 
-export type JsonObject = Record<string, unknown>;
+type JsonObject = Record<string, unknown>;
 
 /** The status and the server's own error type, kept in the error's context. */
 export const statusOf = (error: unknown): number =>

@@ -202,7 +202,7 @@ function checkPattern(pattern: string): void {
 }
 
 /** Whether a table goes to a catalog: "*", "namespace.*" or "namespace.name"; no pattern at all means all. */
-export function matches({ tables }: Pick<Integration, 'tables'>, table: TableName): boolean {
+function matches({ tables }: Pick<Integration, 'tables'>, table: TableName): boolean {
   const name = formatTableName(table);
   return (
     tables.length === 0 ||
