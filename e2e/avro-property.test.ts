@@ -52,7 +52,7 @@ test.for(topics)(
   'random schema of seed $seed: values by avsc equal fastavro’s through our files',
   async ({ topic }, context) => {
     const peers = await requirePeers(context, 'python', 'delta-kernel');
-    reportOnFailure(() => whole);
+    reportOnFailure(context, () => whole);
     const { logDir, schemaDir, outDir } = scratch;
     const expected = join(outDir, `${topic}.jsonl`);
     const oracle = await runOracle(peers.python, { logDir, schemaDir, topic, out: expected });

@@ -30,7 +30,7 @@ afterAll(async () => {
 
 test('segments of a real broker become tables equal to what the Java consumer prints', async (context) => {
   const peers = await requirePeers(context, 'kafka', 'python', 'delta-kernel');
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   broker = await startBroker(peers.kafka, join(scratch.outDir, 'broker'));
   const produced = await runJava(peers.kafka, 'Produce', [broker.bootstrap, scratch.schemaDir, String(RECORDS)]);
   const topics = produced.stdout.trim().split('\n');

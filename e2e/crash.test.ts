@@ -61,7 +61,7 @@ async function stagedSegments(stagingDir: string): Promise<[folder: string, file
 
 test(`kill -9 at ${KILLS} random moments while 200,000 records flow: no row twice, none missing (seed ${SEED})`, async (context) => {
   const { python } = await requirePeers(context, 'python');
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   console.log(`seed ${SEED}; MILLRACE_SEED=${SEED} repeats it`);
   const dice = createDice(SEED);
   const { dataDir, logDir, schemaDir, outDir } = scratch;

@@ -104,8 +104,8 @@ test('the broker’s own classes accept the demo segments and their indexes', as
   expect(Number(stdout.split(' ')[1])).toBe(RECORDS * TOPICS.length);
 });
 
-test('a second start goes on where the first stopped: nothing is read or written again', async () => {
-  reportOnFailure(() => whole);
+test('a second start goes on where the first stopped: nothing is read or written again', async (context) => {
+  reportOnFailure(context, () => whole);
   whole = await startWhole({ dataDir: scratch.dataDir, args: ['--records', String(RECORDS)] });
   const all = await waitForReports(whole, 'three tables', 60_000, (seen) => TOPICS.every((topic) => seen.has(topic)));
   firstVersions = new Map([...all].map(([topic, { table }]) => [topic, table.version]));
@@ -122,7 +122,7 @@ test('a second start goes on where the first stopped: nothing is read or written
 test.for(READERS.flatMap((reader) => TOPICS.map((topic) => ({ reader, topic }))))(
   '$reader.name reads $topic equal to the independent decode',
   async ({ reader, topic }, context) => {
-    reportOnFailure(() => whole);
+    reportOnFailure(context, () => whole);
     const peers = await requirePeers(context, 'python', reader.peer);
     if (ends[topic] === undefined) await askOracle(peers.python);
     const table = addressOf((await reports(scratch.dataDir)).get(topic)!, whole!.endpoints().catalogUri);
@@ -162,13 +162,13 @@ test('the catalog tells of ledger version and offsets in its snapshots, and Delt
   }
 });
 
-test('millrace verify proves every table, row by row', async () => {
-  reportOnFailure(() => whole);
+test('millrace verify proves every table, row by row', async (context) => {
+  reportOnFailure(context, () => whole);
   await expectVerified();
 });
 
 test('switching Delta off and on again is a metadata commit: no data file changes, Iceberg is untouched', async (context) => {
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   const { location } = addressOf((await reports(scratch.dataDir)).get('clicks')!, '');
   const stamp = async () =>
     Promise.all(
@@ -204,7 +204,7 @@ test('switching Delta off and on again is a metadata commit: no data file change
 });
 
 test('switching Iceberg off and on again leaves Delta untouched', async (context) => {
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   const delta = (await reports(scratch.dataDir)).get('payments')!.delta!;
   await millraceJson(scratch.dataDir, 'topics', 'disable', 'payments', '--format', 'iceberg');
   await waitForReports(whole!, 'Iceberg off', 30_000, (all) => all.get('payments')!.iceberg?.enabled === false);
@@ -219,7 +219,7 @@ test('switching Iceberg off and on again leaves Delta untouched', async (context
 });
 
 test('compaction, expiry and sweep keep every value and leave no file behind', async (context) => {
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   for (const topic of TOPICS) {
     const name = `demo.${topic}`;
     const before = (await reports(scratch.dataDir)).get(topic)!.topic!;
@@ -244,7 +244,7 @@ test('compaction, expiry and sweep keep every value and leave no file behind', a
 
 test('a segment that comes later is followed, also one that came while nothing ran', async (context) => {
   const { python } = await requirePeers(context, 'python');
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   const folders = (await readdir(scratch.logDir))
     .filter((name) => parsePartitionFolder(name)?.topic === 'orders')
     .sort();

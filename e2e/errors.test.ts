@@ -140,14 +140,14 @@ async function expectRows(
 
 test('a healthy topic goes on whatever happens to the others', async (context) => {
   const { python } = await requirePeers(context, 'python');
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   await waitUntilCaughtUp(whole!, { healthy: { 0: RECORDS } }, 60_000);
   await expectRows(python, 'healthy', {});
 });
 
 test.for(FAULTS)('$name, policy skip: the rest is there, what is left out is counted', async (fault, context) => {
   const { python } = await requirePeers(context, 'python');
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   const topic = topicOf(fault, 'skip');
   const all = await waitUntilCaughtUp(whole!, { [topic]: { 0: RECORDS } }, 90_000);
   expect(Number(all.get(topic)!.topic!.skippedCount)).toBe(fault.lost.last - fault.lost.first + 1);
@@ -158,7 +158,7 @@ test.for(FAULTS)(
   '$name, policy log: a dead letter says topic, partition, offset, code and reason',
   async (fault, context) => {
     const { python } = await requirePeers(context, 'python');
-    reportOnFailure(() => whole);
+    reportOnFailure(context, () => whole);
     const topic = topicOf(fault, 'log');
     const all = await waitUntilCaughtUp(whole!, { [topic]: { 0: RECORDS } }, 90_000);
     const report = all.get(topic)!;
@@ -175,7 +175,7 @@ test.for(FAULTS)(
 
 test.for(FAULTS)('$name, policy suspend: the table stops before it and says where and why', async (fault, context) => {
   const { python } = await requirePeers(context, 'python');
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   const topic = topicOf(fault, 'suspend');
   const all = await waitForReports(
     whole!,
@@ -200,7 +200,7 @@ test.for(FAULTS)('$name, policy suspend: the table stops before it and says wher
 
 test('after the schema has come, a resumed topic has every row', async (context) => {
   const { python } = await requirePeers(context, 'python');
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   const topic = 'unknown-schema-suspend';
   await writeSchema(scratch.schemaDir, topic, 2, UNKNOWN_ID, SCHEMA);
   await millraceJson(scratch.dataDir, 'topics', 'resume', topic);
@@ -210,7 +210,7 @@ test('after the schema has come, a resumed topic has every row', async (context)
 
 test('after the segment has been put right, a resumed topic has every row', async (context) => {
   const { python } = await requirePeers(context, 'python');
-  reportOnFailure(() => whole);
+  reportOnFailure(context, () => whole);
   const topic = 'corrupt-suspend';
   await cp(partitionDir(intactLogDir, topic), partitionDir(scratch.logDir, topic), { recursive: true });
   await millraceJson(scratch.dataDir, 'topics', 'resume', topic);

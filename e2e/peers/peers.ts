@@ -1,9 +1,13 @@
 import { join } from 'node:path';
-import type { TestContext } from 'vitest';
 import { runCommand } from './command.ts';
 
 /** Software that is not ours: Python readers and the oracle, a Kafka broker with its tools, Delta Kernel. */
 export type Peer = 'python' | 'kafka' | 'delta-kernel';
+
+/** Of a test's context (vitest): `skip` ends the test. */
+export interface SkippableTest {
+  skip(reason: string): void;
+}
 
 const NEEDS: Record<Peer, [command: string, ...args: string[]][]> = {
   python: [['python3', '-c', 'import venv, ensurepip']],
@@ -40,7 +44,7 @@ async function find(peer: Peer): Promise<{ folder: string } | { missing: string 
  * Where the peers lie, made ready on first use. When one can't be had, the test is skipped and says "missing: …"; where
  * nothing may be skipped (CI, or MILLRACE_REQUIRE_PEERS=1) it fails instead.
  */
-export async function requirePeers<P extends Peer>(context: TestContext, ...peers: P[]): Promise<Record<P, string>> {
+export async function requirePeers<P extends Peer>(context: SkippableTest, ...peers: P[]): Promise<Record<P, string>> {
   const folders: Partial<Record<P, string>> = {};
   for (const peer of peers) {
     if (!found.has(peer)) found.set(peer, find(peer));

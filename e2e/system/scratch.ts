@@ -1,7 +1,6 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFailed } from 'vitest';
 import type { Whole } from './whole.ts';
 
 /** A data folder for a test, with a place beside it for what the test itself makes. */
@@ -30,6 +29,8 @@ export async function createScratch(name: string): Promise<Scratch> {
   };
 }
 
-/** When the running test fails, prints what the whole has said. */
-export const reportOnFailure = (whole: () => Whole | undefined): void =>
-  onTestFailed(async () => console.error((await whole()?.report()) ?? 'nothing was running'));
+/** When the test of this context (vitest's) fails, prints what the whole has said. */
+export const reportOnFailure = (
+  context: { onTestFailed(listener: () => Promise<void>): void },
+  whole: () => Whole | undefined,
+): void => context.onTestFailed(async () => console.error((await whole()?.report()) ?? 'nothing was running'));
