@@ -7,8 +7,14 @@ const bytes = (min: number, fallback: number) => z.number().int().min(min).defau
 
 export const parquetConverterConfig = z.object({
   ...listenConfig(7803),
-  discoveryAddress: z.string().describe('host:port of metadata-discovery (several: comma-separated)'),
-  segmentReaderAddress: z.string().describe('host:port of segment-reader (several: comma-separated)'),
+  discoveryAddress: z
+    .string()
+    .default('127.0.0.1:7801')
+    .describe('host:port of metadata-discovery (several: comma-separated)'),
+  segmentReaderAddress: z
+    .string()
+    .default('127.0.0.1:7802')
+    .describe('host:port of segment-reader (several: comma-separated)'),
   logStoreUri: z
     .string()
     .default('')
