@@ -19,8 +19,14 @@ const BLOCK_RECORDS = 4_000;
 /** No block of a manifest comes near this; a length beyond it is a broken file. */
 const MAX_BLOCK_BYTES = 512 * 1024 * 1024;
 
-/** Longs are bigint: snapshot ids use all 63 bits. */
-const longType = avsc.types.LongType.__with({
+/**
+ * Longs that stay below 2^53 and are many: counts, sizes, positions and sequence numbers, by their field or element ids in
+ * manifests and manifest lists. They are numbers, several times faster than bigint.
+ */
+const SMALL_LONGS = new Set([3, 4, 103, 104, 118, 120, 122, 133, 139, 501, 512, 513, 514, 515, 516]);
+
+/** Every other long is a bigint: snapshot ids use all 63 bits. */
+const exactType = avsc.types.LongType.__with({
   fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
   toBuffer: (value: bigint) => {
     const bytes = Buffer.alloc(8);
@@ -35,10 +41,39 @@ const longType = avsc.types.LongType.__with({
 
 export type AvroSchemaJson = Record<string, unknown>;
 
-export const avroType = (schema: AvroSchemaJson): avsc.Type =>
-  avsc.Type.forSchema(schema as unknown as avsc.Schema, { registry: { long: longType }, wrapUnions: 'never' });
+/** Compiled types by their schema's text: a table's files mostly have the same one. */
+const compiled = new Map<string, avsc.Type>();
+const MAX_COMPILED = 64;
 
-/** One file, deflate. `records` are values of the schema's type, longs as bigint. */
+/** The codec of a schema: longs are bigint, except the small ones. */
+export function avroType(schema: AvroSchemaJson): avsc.Type {
+  const key = JSON.stringify(schema);
+  const known = compiled.get(key);
+  if (known !== undefined) return known;
+  const type = avsc.Type.forSchema(withExactLongs(schema) as avsc.Schema, {
+    registry: { exact: exactType },
+    wrapUnions: 'never',
+  });
+  if (compiled.size >= MAX_COMPILED) compiled.delete(compiled.keys().next().value!);
+  compiled.set(key, type);
+  return type;
+}
+
+function withExactLongs(node: unknown, id?: unknown): unknown {
+  if (node === 'long') return SMALL_LONGS.has(id as number) ? 'long' : 'exact';
+  if (Array.isArray(node)) return node.map((part) => withExactLongs(part, id));
+  if (typeof node !== 'object' || node === null) return node;
+  const { type, fields, items, values, ...rest } = node as AvroSchemaJson;
+  return {
+    ...rest,
+    type: withExactLongs(type, rest['field-id'] ?? rest['element-id'] ?? id),
+    ...(fields === undefined ? {} : { fields: withExactLongs(fields) }),
+    ...(items === undefined ? {} : { items: withExactLongs(items, rest['element-id'] ?? id) }),
+    ...(values === undefined ? {} : { values: withExactLongs(values, id) }),
+  };
+}
+
+/** One file, deflate. `records` are values of the schema's type. */
 export function writeContainer(
   schema: AvroSchemaJson,
   type: avsc.Type,

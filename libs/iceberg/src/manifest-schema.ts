@@ -27,23 +27,23 @@ const intMap = (keyId: number, valueId: number, value: string): AvroSchemaJson =
 
 const list = (elementId: number, items: string): AvroSchemaJson => ({ type: 'array', items, 'element-id': elementId });
 
-/** One Parquet file as a manifest names it; keys are the specification's, longs are bigint. */
+/** One Parquet file as a manifest names it; keys are the specification's. */
 export interface ManifestFileEntry {
   /** 0 data, 1 position deletes, 2 equality deletes. */
   content: number;
   file_path: string;
   file_format: string;
   partition: Record<string, unknown>;
-  record_count: bigint;
-  file_size_in_bytes: bigint;
-  column_sizes: KeyValue<bigint>[] | null;
-  value_counts: KeyValue<bigint>[] | null;
-  null_value_counts: KeyValue<bigint>[] | null;
-  nan_value_counts: KeyValue<bigint>[] | null;
+  record_count: number;
+  file_size_in_bytes: number;
+  column_sizes: KeyValue<number>[] | null;
+  value_counts: KeyValue<number>[] | null;
+  null_value_counts: KeyValue<number>[] | null;
+  nan_value_counts: KeyValue<number>[] | null;
   lower_bounds: KeyValue<Uint8Array>[] | null;
   upper_bounds: KeyValue<Uint8Array>[] | null;
   key_metadata: Uint8Array | null;
-  split_offsets: bigint[] | null;
+  split_offsets: number[] | null;
   equality_ids: number[] | null;
   sort_order_id: number | null;
 }
@@ -89,19 +89,19 @@ export const ENTRY_SCHEMA: AvroSchemaJson = {
 /** One manifest as a manifest list names it. */
 export interface ManifestFile {
   manifest_path: string;
-  manifest_length: bigint;
+  manifest_length: number;
   partition_spec_id: number;
   /** 0 data, 1 deletes. */
   content: number;
-  sequence_number: bigint;
-  min_sequence_number: bigint;
+  sequence_number: number;
+  min_sequence_number: number;
   added_snapshot_id: bigint;
   added_files_count: number;
   existing_files_count: number;
   deleted_files_count: number;
-  added_rows_count: bigint;
-  existing_rows_count: bigint;
-  deleted_rows_count: bigint;
+  added_rows_count: number;
+  existing_rows_count: number;
+  deleted_rows_count: number;
   partitions: unknown[] | null;
   key_metadata: Uint8Array | null;
 }

@@ -22,8 +22,8 @@ export const DELETED = 2;
 export interface ManifestEntry {
   status: number;
   snapshot_id: bigint | null;
-  sequence_number: bigint | null;
-  file_sequence_number: bigint | null;
+  sequence_number: number | null;
+  file_sequence_number: number | null;
   data_file: ManifestFileEntry;
 }
 
@@ -32,7 +32,7 @@ export interface ManifestOrigin {
   files: TableFiles;
   metadata: TableMetadata;
   snapshotId: bigint;
-  sequenceNumber: bigint;
+  sequenceNumber: number;
   /** Part of the names of this commit's files. */
   commitId: string;
 }
@@ -76,7 +76,7 @@ function describeManifest(
   entries: ManifestEntry[],
 ): ManifestFile {
   const counts = [0, 0, 0];
-  const rows = [0n, 0n, 0n];
+  const rows = [0, 0, 0];
   let oldest = origin.sequenceNumber;
   for (const entry of entries) {
     counts[entry.status]!++;
@@ -86,7 +86,7 @@ function describeManifest(
   }
   return {
     manifest_path: path,
-    manifest_length: BigInt(length),
+    manifest_length: length,
     partition_spec_id: specId,
     content: 0,
     sequence_number: origin.sequenceNumber,
@@ -123,10 +123,10 @@ export async function readManifest(files: TableFiles, manifest: ManifestFile): P
       status: entry.status,
       snapshot_id: entry.snapshot_id ?? manifest.added_snapshot_id,
       // Version 1 has no sequence numbers: 0.
-      sequence_number: inherits ? manifest.sequence_number : (entry.sequence_number ?? 0n),
+      sequence_number: inherits ? manifest.sequence_number : (entry.sequence_number ?? 0),
       file_sequence_number:
         entry.file_sequence_number ??
-        (entry.status === ADDED ? manifest.sequence_number : (entry.sequence_number ?? 0n)),
+        (entry.status === ADDED ? manifest.sequence_number : (entry.sequence_number ?? 0)),
       data_file: withDefaults(entry.data_file),
     });
   }
@@ -191,18 +191,18 @@ export async function readManifestList(files: TableFiles, snapshot: Snapshot): P
 
 const bareManifest = (path: string, snapshot: Snapshot): ManifestFile => ({
   manifest_path: path,
-  manifest_length: 0n,
+  manifest_length: 0,
   partition_spec_id: 0,
   content: 0,
-  sequence_number: 0n,
-  min_sequence_number: 0n,
+  sequence_number: 0,
+  min_sequence_number: 0,
   added_snapshot_id: snapshot['snapshot-id'],
   added_files_count: 0,
   existing_files_count: 0,
   deleted_files_count: 0,
-  added_rows_count: 0n,
-  existing_rows_count: 0n,
-  deleted_rows_count: 0n,
+  added_rows_count: 0,
+  existing_rows_count: 0,
+  deleted_rows_count: 0,
   partitions: null,
   key_metadata: null,
 });

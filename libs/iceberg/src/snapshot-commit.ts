@@ -47,7 +47,8 @@ export interface PreparedSnapshot {
 const MANIFESTS_BEFORE_MERGE = 100;
 /** Manifests grow up to about this size. */
 const MANIFEST_TARGET_BYTES = 8 * 1024 * 1024;
-const ENTRIES_PER_MANIFEST = 20_000;
+/** … and hold about so many entries: what one commit reads and writes stays bounded. */
+const ENTRIES_PER_MANIFEST = 10_000;
 
 /** Positive, 63 bits, as the specification asks of snapshot ids. */
 export const newSnapshotId = (): bigint => (randomBytes(8).readBigUInt64BE() >> 1n) | 1n;
@@ -76,7 +77,7 @@ export async function prepareSnapshot(
     files: recording,
     metadata,
     snapshotId: newSnapshotId(),
-    sequenceNumber: BigInt(metadata['last-sequence-number'] + 1),
+    sequenceNumber: metadata['last-sequence-number'] + 1,
     commitId: newCommitId(),
   };
   try {
@@ -92,7 +93,7 @@ export async function prepareSnapshot(
     const snapshot: Snapshot = {
       'snapshot-id': origin.snapshotId,
       ...(parent === undefined ? {} : { 'parent-snapshot-id': parent['snapshot-id'] }),
-      'sequence-number': Number(origin.sequenceNumber),
+      'sequence-number': origin.sequenceNumber,
       // Clocks may step back; a table's time does not.
       'timestamp-ms': Math.max(nowMs, metadata['last-updated-ms']),
       'manifest-list': list,
@@ -183,7 +184,7 @@ async function removeFiles(
     }
     const rewritten = live.map((entry): ManifestEntry => {
       if (!missing.delete(entry.data_file.file_path)) return { ...entry, status: EXISTING };
-      totals.removed(entry.data_file.record_count, entry.data_file.file_size_in_bytes);
+      totals.removed(BigInt(entry.data_file.record_count), BigInt(entry.data_file.file_size_in_bytes));
       return { ...entry, status: DELETED, snapshot_id: writer.origin.snapshotId };
     });
     result.push(await writer.write(rewritten));
@@ -209,20 +210,21 @@ async function mergeManifests(
     manifest.content === 0 &&
     manifest.added_snapshot_id !== snapshotId &&
     manifest.partition_spec_id === writer.origin.metadata['default-spec-id'] &&
-    manifest.manifest_length < MANIFEST_TARGET_BYTES / 2;
+    manifest.manifest_length < MANIFEST_TARGET_BYTES / 2 &&
+    manifest.added_files_count + manifest.existing_files_count < ENTRIES_PER_MANIFEST / 2;
   const small = manifests.filter(mergeable);
   if (small.length <= MANIFESTS_BEFORE_MERGE) return manifests;
   const merged: ManifestFile[] = [];
   let entries: ManifestEntry[] = [];
-  let bytes = 0n;
+  let bytes = 0;
   for (const manifest of small.reverse()) {
     const live = (await readManifest(files, manifest)).filter((entry) => entry.status !== DELETED);
     for (const entry of live) entries.push({ ...entry, status: EXISTING });
     bytes += manifest.manifest_length;
-    if (bytes >= MANIFEST_TARGET_BYTES) {
+    if (bytes >= MANIFEST_TARGET_BYTES || entries.length >= ENTRIES_PER_MANIFEST) {
       if (entries.length > 0) merged.unshift(await writer.write(entries));
       entries = [];
-      bytes = 0n;
+      bytes = 0;
     }
   }
   if (entries.length > 0) merged.unshift(await writer.write(entries));
