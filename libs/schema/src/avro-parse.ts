@@ -38,12 +38,18 @@ export function parseAvroSchema(text: string, references: Iterable<string> = [])
 function parseJson(text: string): unknown {
   if (text.length > MAX_TEXT) throw bad(`its text has ${text.length} characters, more than ${MAX_TEXT}`);
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, keepDigits as (key: string, value: unknown) => unknown);
   } catch (cause) {
     // Some registries and files hold a bare name: string without quotes.
     if (PRIMITIVES.has(text.trim())) return text.trim();
     throw bad(`it is not JSON: ${(cause as Error).message}`);
   }
+}
+
+// A default of a long may be a number that JavaScript would round: its digits are kept as text.
+function keepDigits(_key: string, value: unknown, context?: { source?: string }): unknown {
+  const rounded = typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value);
+  return rounded && context?.source !== undefined && /^-?\d+$/.test(context.source) ? context.source : value;
 }
 
 function parseType(parser: Parser, json: unknown, namespace: string, place: string): AvroType {
