@@ -1,4 +1,4 @@
-import { MillraceError } from '@millrace/base';
+import { isKind, MillraceError } from '@millrace/base';
 import type { LogStore } from './log-store.ts';
 import { logError } from './place.ts';
 import {
@@ -52,7 +52,8 @@ const DEFAULT_CHUNK_BYTES = 8 << 20;
 
 /**
  * Reads a span of a segment in order, `chunkBytes` a read. Errors: those of readBatchHeader and checkBatchCrc, and
- * segment-truncated when the object, or the span, ends inside a batch. The length field is not covered by the CRC: after
+ * segment-truncated when the object, or the span, ends inside a batch; not-found, worth another try, when the segment is
+ * gone. The length field is not covered by the CRC: after
  * a broken batch it is believed only when a batch starts where it points, else the next batch with a right CRC is looked for.
  */
 export async function* scanSegment(
@@ -166,6 +167,14 @@ function truncated(span: SegmentSpan, at: number, offset: number, what: string):
   );
 }
 
+/** Worth another try: retention may have taken it, or another copy its place, and a new plan then knows. */
+const missing = (span: SegmentSpan, cause: unknown): MillraceError =>
+  new MillraceError(
+    'not-found',
+    `segment ${span.key} is gone, and offsets ${span.startOffset} to ${span.endOffset} were to be read from it: was it deleted by retention?`,
+    { code: 'segment-missing', retryable: true, cause, context: { segment: span.key, offset: span.startOffset } },
+  );
+
 interface Window {
   bytes: Uint8Array;
   start: number;
@@ -184,7 +193,9 @@ function createWindow(store: LogStore, span: SegmentSpan, chunkBytes: number, si
     isLast: false,
     async fill(at, atLeast) {
       const end = Math.min(at + Math.max(chunkBytes, atLeast), span.endByte);
-      this.bytes = await store.get(span.key, { start: at, end }, signal);
+      this.bytes = await store.get(span.key, { start: at, end }, signal).catch((error) => {
+        throw isKind(error, 'not-found') ? missing(span, error) : error;
+      });
       this.start = at;
       this.end = at + this.bytes.length;
       this.isLast = this.end >= span.endByte || this.end < end;

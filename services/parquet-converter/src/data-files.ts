@@ -3,7 +3,7 @@ import type { ColumnBatch } from '@millrace/columns';
 import type { ObjectStore, ObjectWriter } from '@millrace/object-store';
 import { createParquetWriter, type ParquetFileStats, type ParquetWriter } from '@millrace/parquet';
 import type { DataFileSchema } from '@millrace/proto/common';
-import { type TableSchema, toIcebergSchemaJson } from '@millrace/schema';
+import { schemaToJsonObject, type TableSchema } from '@millrace/schema';
 
 export type NewDataFile = MessageInitShape<typeof DataFileSchema>;
 
@@ -60,7 +60,11 @@ export function createDataFiles(options: DataFilesOptions): DataFiles {
     const parquet = createParquetWriter({
       schema,
       sink: (bytes) => object.write(bytes),
-      options: { rowGroupBytes, rowGroupRows, keyValueMetadata: { 'iceberg.schema': toIcebergSchemaJson(schema) } },
+      options: {
+        rowGroupBytes,
+        rowGroupRows,
+        keyValueMetadata: { 'iceberg.schema': JSON.stringify(schemaToJsonObject(schema)) },
+      },
     });
     return { key, schema, object, parquet, endOffset: 0 };
   }

@@ -28,7 +28,7 @@ const HEADER: ColumnType = {
 };
 
 /** The columns of a dead-letter file; ids never change. */
-export const DEAD_LETTER_SCHEMA: TableSchema = {
+const DEAD_LETTER_SCHEMA: TableSchema = {
   schemaId: 0,
   lastColumnId: 15,
   fields: [

@@ -16,7 +16,7 @@ import { NULL_RECORD, type Run, UNFRAMED } from './record-schemas.ts';
 
 export type Role = 'value' | 'key';
 
-export interface ResolvedRun {
+interface ResolvedRun {
   decoders: RunDecoders;
   /** Roles of which the run's schema is not to be had, with why: their records are broken, but for nulls. */
   failed: { role: Role; error: MillraceError }[];

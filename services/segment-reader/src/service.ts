@@ -2,11 +2,13 @@ import { MillraceError } from '@millrace/base';
 import type { ObjectStore } from '@millrace/object-store';
 import { SegmentReaderService } from '@millrace/proto/segment_reader';
 import { implement } from '@millrace/rpc';
+import { createLogger } from '@millrace/telemetry';
 import type { SegmentReaderConfig } from './config.ts';
 import { readSplit } from './split-read.ts';
 
 /** proto ↔ reads; at most `maxConcurrentReads` at a time, so that memory is bounded. */
 export function segmentReaderService(config: SegmentReaderConfig, store: ObjectStore) {
+  const logger = createLogger('segment-reader');
   let running = 0;
   return implement(SegmentReaderService, {
     async *readSplit(request, call) {
@@ -19,7 +21,7 @@ export function segmentReaderService(config: SegmentReaderConfig, store: ObjectS
       }
       running++;
       try {
-        yield* readSplit(split, {
+        const messages = readSplit(split, {
           store,
           storeId: config.logStoreId,
           chunkBytes: config.chunkBytes,
@@ -29,6 +31,13 @@ export function segmentReaderService(config: SegmentReaderConfig, store: ObjectS
           skipCorruptBatches: request.skipCorruptBatches,
           signal: call.signal,
         });
+        let bytes = 0;
+        for await (const message of messages) {
+          if (message.message?.case === 'batches') bytes += message.message.value.data?.length ?? 0;
+          yield message;
+        }
+        const { splitId, topic, partition } = split;
+        logger.debug({ splitId, topic, partition, bytes, ranges: split.ranges.length }, 'split read');
       } catch (error) {
         const context = { topic: split.topic, partition: split.partition, split: split.splitId };
         throw error instanceof MillraceError ? error.with(context) : error;

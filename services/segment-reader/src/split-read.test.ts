@@ -112,7 +112,11 @@ test('a broken batch ends the stream with segment, byte and code, or is named wh
 });
 
 test('what is not there, or makes no sense, is said', async () => {
-  await expect(collect(client.readSplit({ split: split('none.log') }))).rejects.toMatchObject({ kind: 'not-found' });
+  await expect(collect(client.readSplit({ split: split('none.log') }))).rejects.toMatchObject({
+    kind: 'not-found',
+    code: 'segment-missing',
+    retryable: true,
+  });
   await expect(collect(client.readSplit({ split: split(KEY, { ranges: [] }) }))).rejects.toMatchObject({
     code: 'split-invalid',
   });
