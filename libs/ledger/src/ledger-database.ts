@@ -265,6 +265,7 @@ const migrations: Migration[] = [
         .addColumn('split_id', 'text', (c) => c.notNull())
         .addPrimaryKeyConstraint('dead_letters_key', ['table_uuid', 'path'])
         .execute();
+      await db.schema.createIndex('dead_letters_split').on('dead_letters').columns(['split_id']).execute();
       await db.schema
         .createTable('proposals')
         .addColumn('table_uuid', 'text', (c) => c.notNull().references('tables.table_uuid'))

@@ -175,7 +175,10 @@ export async function replanSplit(db: LedgerDb, splitId: string, epoch: number, 
   return numUpdatedRows === 1n;
 }
 
-/** How much of a table is under way. `committable` is what starts at a partition's committed offset without a gap. */
+/**
+ * How much of a table is under way. `committable` is what starts at a partition's committed offset without a gap,
+ * `byPartition` how many splits of each wait or are leased.
+ */
 export async function pendingWork(db: LedgerDb, tableUuid: string) {
   const rows = await db
     .selectFrom('splits')
@@ -202,7 +205,7 @@ export async function pendingWork(db: LedgerDb, tableUuid: string) {
   const work = { waiting: 0, leased: 0, converted: 0, committable: 0, committableBytes: 0, oldestMs: 0 };
   const byPartition = new Map<number, number>();
   for (const row of rows) {
-    byPartition.set(row.partition, (byPartition.get(row.partition) ?? 0) + 1);
+    if (row.state !== 'converted') byPartition.set(row.partition, (byPartition.get(row.partition) ?? 0) + 1);
     if (row.state === 'pending') work.waiting++;
     else if (row.state === 'leased') work.leased++;
     else work.converted++;

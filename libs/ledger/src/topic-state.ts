@@ -95,18 +95,15 @@ export async function dropTopic(
       .set({ state: TopicState.DROPPED, error_json: null })
       .where('topic', '=', topic)
       .execute();
-    const uncommitted = trx
-      .selectFrom('splits')
-      .select('split_id')
+    // Splits first: a completion that is under way ends before them, and what it stored goes with them.
+    const gone = await trx
+      .deleteFrom('splits')
       .where('table_uuid', '=', tableUuid)
-      .where('state', '!=', 'committed');
-    await trx
-      .deleteFrom('dead_letters')
-      .where('table_uuid', '=', tableUuid)
-      .where('split_id', 'in', uncommitted)
+      .where('state', '!=', 'committed')
+      .returning('split_id')
       .execute();
     await trx.deleteFrom('files').where('table_uuid', '=', tableUuid).where('added_version', 'is', null).execute();
-    await trx.deleteFrom('splits').where('table_uuid', '=', tableUuid).where('state', '!=', 'committed').execute();
+    for (const { split_id } of gone) await trx.deleteFrom('dead_letters').where('split_id', '=', split_id).execute();
     if (purge) {
       await trx
         .updateTable('files')

@@ -39,6 +39,8 @@ export interface Discovery extends DiscoveryDeps {
   enableError(topic: string): MillraceError | undefined;
   /** Tells a topic's actor that something happened to its splits or settings. */
   changed(topic: string, options?: { refresh?: boolean }): void;
+  /** Lists the log store now and tells the actors. */
+  look(): Promise<void>;
   /** No more plans; calls that wait end. Leases and converted splits stay in the ledger. */
   stop(): Promise<void>;
 }
@@ -99,7 +101,15 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
 
   const inSource = (topic: string) => listing.has(topic);
 
-  async function look(): Promise<void> {
+  let lastLook: Promise<unknown> = Promise.resolve();
+  /** One look at a time, each begun after it was asked for. */
+  function look(): Promise<void> {
+    const next = lastLook.then(lookOnce, lookOnce);
+    lastLook = next;
+    return next;
+  }
+
+  async function lookOnce(): Promise<void> {
     listing = await listLogTopics(deps.logStore, stopped.signal);
     listed = true;
     listingError = undefined;
@@ -188,6 +198,7 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
     sourceError: (topic) => listingError ?? actors.get(topic)?.state?.sourceError,
     enableError: (topic) => enableFailures.get(topic)?.error,
     changed,
+    look,
     async stop() {
       stopped.abort(new MillraceError('unavailable', 'metadata-discovery is stopping'));
       await Promise.all(loops);

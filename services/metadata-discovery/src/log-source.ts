@@ -8,8 +8,6 @@ export interface LogTopic {
   topicIds: string[];
   /** By partition; segments by base offset. */
   partitions: Map<number, TieredSegment[]>;
-  /** Changes when anything of the topic changes. */
-  fingerprint: string;
 }
 
 /** Every topic in the store, by name. */
@@ -18,15 +16,11 @@ export async function listLogTopics(store: ObjectStore, signal: AbortSignal): Pr
   for (const { topic, topicId, partition, segments } of await listTieredSegments(store, { signal })) {
     let entry = topics.get(topic);
     if (entry === undefined) {
-      entry = { topic, topicIds: [], partitions: new Map(), fingerprint: '' };
+      entry = { topic, topicIds: [], partitions: new Map() };
       topics.set(topic, entry);
     }
     if (!entry.topicIds.includes(topicId)) entry.topicIds.push(topicId);
     entry.partitions.set(partition, segments);
-    const newest = segments.reduce((latest, segment) => Math.max(latest, segment.modifiedMs), 0);
-    const parts = segments.reduce((total, segment) => total + Object.keys(segment.files).length, 0);
-    const bytes = segments.reduce((total, segment) => total + segment.sizeBytes, 0);
-    entry.fingerprint += `${partition}:${topicId}:${segments[0]!.segmentId}:${parts}:${bytes}:${newest};`;
   }
   return topics;
 }

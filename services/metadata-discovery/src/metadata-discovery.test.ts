@@ -178,7 +178,7 @@ describe('a topic becomes a table', () => {
   test('rules enable topics by themselves, repeating is harmless, other settings are refused', async () => {
     for (const topic of ['a.orders', 'a.clicks', '__remote_log_metadata']) await segment(topic, 0, 0, 10);
     await start({ topics: [{ pattern: 'a\\..*|__.*', namespace: 'ns', formats: ['delta'] }] });
-    await expect.poll(async () => (await topics.listTopics({}), WAIT).topics.length).toBe(2);
+    await expect.poll(async () => (await topics.listTopics({})).topics.length, WAIT).toBe(2);
     const listed = await topics.listTopics({ includeAvailable: true, pageSize: 1 });
     expect(listed).toMatchObject({ available: ['__remote_log_metadata'], nextPageToken: 'a.clicks' });
     const table = { namespace: 'ns', name: 'a.orders' };
@@ -204,7 +204,7 @@ describe('schemas', () => {
     await segment('orders', 0, 0, 10);
     await segment('others', 0, 0, 10);
     await start({ topics: [{ pattern: '.*' }] });
-    await expect.poll(async () => (await topics.listTopics({}), WAIT).topics.length).toBe(2);
+    await expect.poll(async () => (await topics.listTopics({})).topics.length, WAIT).toBe(2);
     await schema('orders-value', 2, 7, V2);
     const resolved = await splits.resolveSchema({ topic: 'orders', schemaId: 7 });
     expect(resolved.schemaType).toBe('avro');

@@ -161,7 +161,7 @@ export function segmentReading(store: ObjectStore): SegmentReading {
       const { signal } = options;
       const chain: Chain = await chainSegments(segments, from, {
         ...options,
-        maxSpans: SPANS_A_LOOK,
+        maxSpans: pending >= MOST_PENDING ? 0 : SPANS_A_LOOK,
         endOf: (segment) => endOf(segments, segment, signal),
       });
       const newest = segments.at(-1)!;

@@ -97,7 +97,8 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
     const { db } = deps;
     const { tableUuid } = topic;
     const known = new Map((await listPartitions(db, tableUuid)).map((row) => [row.partition, row]));
-    const { byPartition } = await pendingWork(db, tableUuid);
+    const { byPartition, waiting, leased } = await pendingWork(db, tableUuid);
+    let planned = 0;
     const notices: MillraceError[] = [];
     let broken: MillraceError | undefined;
     for (const [partition, segments] of [...log.partitions].sort(([a], [b]) => a - b)) {
@@ -124,10 +125,13 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
           found.splits,
         ),
       );
+      planned += found.splits.length;
       deps.work.notify();
     }
     if (broken !== undefined) {
-      if (topic.settings.errorPolicy === ErrorPolicy.SUSPEND) await suspend(topic, broken);
+      // A suspended topic leases nothing: what comes before the damage is converted first.
+      const last = planned + waiting + leased === 0;
+      if (last && topic.settings.errorPolicy === ErrorPolicy.SUSPEND) await suspend(topic, broken);
       else notices.push(broken);
     }
     return showNotices(notices);

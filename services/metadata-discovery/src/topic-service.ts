@@ -40,7 +40,12 @@ export function topicService(discovery: Discovery) {
     pauseTopic: async (request) => answer(await pauseTopic(db, request.topic)),
     async resumeTopic(request) {
       const topic = await resumeTopic(db, request.topic);
-      if (topic.state === TopicState.RUNNING) discovery.changed(topic.topic, { refresh: true });
+      if (topic.state === TopicState.RUNNING) {
+        // What was mended must be seen, or the topic would stop at the same place again.
+        discovery.changed(topic.topic, { refresh: true });
+        // A store that can't be listed is the poll's to report.
+        await discovery.look().catch(() => {});
+      }
       discovery.work.notify();
       return answer(topic);
     },

@@ -7,13 +7,16 @@ import type { LogTopic } from './log-source.ts';
  * At most one plan and one commit run at a time; what happens meanwhile leads to one more of them.
  */
 export interface TopicActorState {
-  log: LogTopic | undefined;
+  /** The last listing; null before the first, undefined when the source lacks the topic. */
+  log: LogTopic | undefined | null;
   plan: Work;
   commit: Work;
   /** A sleep until the next commit is under way. */
   sleeping: boolean;
-  /** Look at the places of waiting splits again with the next plan: one of them failed, or the topic was resumed. */
+  /** Look at the places of waiting splits again when the log is listed anew: one failed, or the topic was resumed. */
   refresh: boolean;
+  /** The log was listed since `refresh` was set. */
+  relisted: boolean;
   /** Failures of the plan in a row: the wait grows with them. */
   failures: number;
   /** Why the source can't be read, or what it lacks. */
@@ -47,11 +50,12 @@ const LONGEST_NAP_MS = 1_000;
 
 export const newTopic = (): Step<TopicActorState, TopicEffect> => ({
   state: {
-    log: undefined,
+    log: null,
     plan: 'idle',
     commit: 'idle',
     sleeping: false,
     refresh: false,
+    relisted: false,
     failures: 0,
     sourceError: undefined,
   },
@@ -60,10 +64,16 @@ export const newTopic = (): Step<TopicActorState, TopicEffect> => ({
 
 export function receiveTopic(state: TopicActorState, message: TopicMessage): Step<TopicActorState, TopicEffect> {
   switch (message.kind) {
-    case 'listed':
-      return wantBoth({ ...state, log: message.log });
+    case 'listed': {
+      const next = { ...state, log: message.log, relisted: true };
+      // After a failure the plan waits for its retry; the polls go on meanwhile.
+      return state.failures > 0 ? wantCommit(next) : join(wantPlan(next), wantCommit);
+    }
     case 'changed':
-      return wantBoth({ ...state, refresh: state.refresh || message.refresh, failures: 0 });
+      // The listing that led to a failure would lead to it again.
+      return message.refresh
+        ? wantCommit({ ...state, refresh: true, relisted: false, failures: 0 })
+        : join(wantPlan({ ...state, failures: 0 }), wantCommit);
     case 'plan-due':
       return wantPlan(state);
     case 'commit-due':
@@ -82,18 +92,21 @@ export function receiveTopic(state: TopicActorState, message: TopicMessage): Ste
   }
 }
 
-function wantBoth(state: TopicActorState): Step<TopicActorState, TopicEffect> {
-  // After a failure the plan waits for its retry; the polls go on meanwhile.
-  const planned = state.failures > 0 ? { state, effects: [] } : wantPlan(state);
-  const committed = wantCommit(planned.state);
-  return { state: committed.state, effects: [...planned.effects, ...committed.effects] };
+function join(
+  first: Step<TopicActorState, TopicEffect>,
+  next: (state: TopicActorState) => Step<TopicActorState, TopicEffect>,
+): Step<TopicActorState, TopicEffect> {
+  const second = next(first.state);
+  return { state: second.state, effects: [...first.effects, ...second.effects] };
 }
 
 function wantPlan(state: TopicActorState): Step<TopicActorState, TopicEffect> {
+  if (state.log === null) return { state, effects: [] };
   if (state.plan !== 'idle') return { state: { ...state, plan: 'again' }, effects: [] };
+  const refresh = state.refresh && state.relisted;
   return {
-    state: { ...state, plan: 'running', refresh: false },
-    effects: [{ kind: 'plan', log: state.log, refresh: state.refresh }],
+    state: { ...state, plan: 'running', refresh: state.refresh && !refresh },
+    effects: [{ kind: 'plan', log: state.log, refresh }],
   };
 }
 
