@@ -95,9 +95,11 @@ async function replay(store: ObjectStore, segment: LogSegment, options: LoadOpti
   return { ...state, protocol, metadata };
 }
 
+/** One commit's actions. `not-found`: there is no such version (any more). */
 export async function readCommit(store: ObjectStore, version: number, sizeBytes?: number): Promise<Action[]> {
   const key = commitKey(version);
-  const size = sizeBytes ?? (await store.head(key))?.sizeBytes ?? 0;
+  const size = sizeBytes ?? (await store.head(key))?.sizeBytes;
+  if (size === undefined) throw new MillraceError('not-found', `${key} of ${store.uri} is not there`);
   if (size > COMMIT_BYTES_MAX) {
     throw new MillraceError('exhausted', `${key} has ${size} bytes; at most ${COMMIT_BYTES_MAX} are read`, {
       code: 'delta-commit-too-large',

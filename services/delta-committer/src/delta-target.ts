@@ -1,5 +1,5 @@
 import { type Clock, MillraceError } from '@millrace/base';
-import { commit, type DeltaTable, LOG_FOLDER, writeCheckpoint } from '@millrace/delta';
+import { commit, type DeltaTable, LOG_FOLDER, loadSnapshot, writeCheckpoint } from '@millrace/delta';
 import type { ProjectionTarget } from '@millrace/ledger';
 import { openStore } from '@millrace/object-store';
 import { type DataFile, TableFormat } from '@millrace/proto/common';
@@ -82,9 +82,14 @@ export function deltaTarget({ cache, defaults, logger, clock }: DeltaTargetDeps)
   };
 }
 
-/** Newest first: what a crash leaves is an older version of the table, and the next call goes on. */
+/**
+ * Newest first: what a crash leaves is an older version of the table, and the next call goes on. A table that has taken
+ * the place since is not touched.
+ */
 async function deleteLog(table: LedgerTable): Promise<void> {
   const store = openStore(table.location);
+  const snapshot = await loadSnapshot(store);
+  if (snapshot !== undefined && snapshot.metadata.id !== table.tableUuid) return;
   for (const folder of [LOG_FOLDER, '_dv/']) {
     const keys: string[] = [];
     for await (const { key } of store.list(folder)) keys.push(key);

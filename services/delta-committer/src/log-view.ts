@@ -1,5 +1,5 @@
 import { isKind } from '@millrace/base';
-import { type CommitInfo, commitKey, listLog, loadSnapshot, oldestReadableVersion, readCommit } from '@millrace/delta';
+import { type CommitInfo, listLog, loadSnapshot, oldestReadableVersion, readCommit } from '@millrace/delta';
 import type { ObjectStore } from '@millrace/object-store';
 import { LEDGER_VERSION, ledgerVersionOf, POSITIONS, parseOffsets } from './fed-table.ts';
 
@@ -24,8 +24,9 @@ export async function listCommits(store: ObjectStore, before: number, limit: num
 /** How far each partition has been read at `version`: by the newest commit up to it that says so. */
 export async function positionsAt(store: ObjectStore, version: number): Promise<ReturnType<typeof parseOffsets>> {
   for (let v = version; v >= 0; v--) {
-    if ((await store.head(commitKey(v))) === undefined) break;
-    const text = (await readCommit(store, v)).find(({ commitInfo }) => commitInfo)?.commitInfo?.[POSITIONS];
+    const actions = await readCommit(store, v).catch(absent);
+    if (actions === undefined) break;
+    const text = actions.find(({ commitInfo }) => commitInfo)?.commitInfo?.[POSITIONS];
     if (typeof text === 'string') return parseOffsets(text);
   }
   return [];
@@ -35,11 +36,8 @@ export async function positionsAt(store: ObjectStore, version: number): Promise<
 export async function oldestLedgerVersion(store: ObjectStore, appId: string, oldest?: number): Promise<bigint> {
   const version = oldest ?? oldestReadableVersion(await listLog(store));
   if (version === undefined) return 0n;
-  const actions = await readCommit(store, version).catch((error) => {
-    if (isKind(error, 'not-found')) return [];
-    throw error;
-  });
-  const txn = actions.find((action) => action.txn?.appId === appId)?.txn;
+  const actions = await readCommit(store, version).catch(absent);
+  const txn = actions?.find((action) => action.txn?.appId === appId)?.txn;
   if (txn !== undefined) return txn.version;
   // Another writer's commit: what it builds on is in the state.
   const snapshot = await loadSnapshot(store, { version });
@@ -47,3 +45,7 @@ export async function oldestLedgerVersion(store: ObjectStore, appId: string, old
 }
 
 export const ledgerVersionIn = (info: CommitInfo): bigint => BigInt((info[LEDGER_VERSION] as string | undefined) ?? 0);
+
+function absent(error: unknown): undefined {
+  if (!isKind(error, 'not-found')) throw error;
+}
