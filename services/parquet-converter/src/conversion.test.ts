@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { MillraceError } from '@millrace/base';
-import { type CompressionCodec, encodeRecordBatch, type NewRecord, scanSegment } from '@millrace/kafka-log';
+import {
+  type CompressionCodec,
+  encodeRecordBatch,
+  encodeTransactionMarker,
+  type NewRecord,
+  scanSegment,
+} from '@millrace/kafka-log';
 import { localStore, type ObjectStore } from '@millrace/object-store';
 import { openParquet, type Row, rowsFromBatch } from '@millrace/parquet';
 import { ErrorPolicy } from '@millrace/proto/common';
@@ -80,6 +86,7 @@ interface World {
   policy?: ErrorPolicy;
   /** Bytes through segment-reader instead of ranges. */
   streamed?: boolean;
+  aborted?: { producerId: bigint; firstOffset: bigint; lastOffset: bigint }[];
   config?: Record<string, unknown>;
   onHeartbeat?: (count: number) => void;
   onResolve?: (schemaId: number) => void;
@@ -152,7 +159,11 @@ async function startWorld(world: World) {
   });
   const reader = implement(SegmentReaderService, {
     async *readSplit(request) {
-      const value = { ranges: world.streamed ? [] : [range], storeId: request.readableStores[0] ?? '', aborted: [] };
+      const value = {
+        ranges: world.streamed ? [] : [range],
+        storeId: request.readableStores[0] ?? '',
+        aborted: world.aborted ?? [],
+      };
       yield { message: { case: 'plan', value } };
       if (!world.streamed) return;
       const scanned = {
@@ -277,6 +288,21 @@ test('a newer writer schema closes the file; the next one has the table schema t
 
 const decodeBound = (bound: Uint8Array | undefined) =>
   bound?.length === 4 ? Buffer.from(bound).readInt32LE() : undefined;
+
+test.each([false, true])('aborted records and control records are no rows (streamed: %s)', async (streamed) => {
+  const transaction = { producerId: 5, producerEpoch: 0, baseSequence: 0, transactional: true };
+  const log = Buffer.concat([
+    encodeRecordBatch({ baseOffset: 0, records: ids(0, 5).map(record), ...transaction }),
+    batch(5, ids(5, 5)),
+    encodeTransactionMarker({ baseOffset: 10, timestampMs: 1, producerId: 5, type: 'abort' }),
+    encodeRecordBatch({ baseOffset: 11, records: ids(11, 3).map(record), ...transaction }),
+    encodeTransactionMarker({ baseOffset: 14, timestampMs: 1, producerId: 5, type: 'commit' }),
+  ]);
+  const aborted = [{ producerId: 5n, firstOffset: 0n, lastOffset: 10n }];
+  const { files } = await completed({ log, endOffset: 15, aborted, streamed });
+  expect(files[0]!.offsets).toMatchObject([{ startOffset: 0n, endOffset: 15n }]);
+  expect((await readRows(files[0]!.path)).map((row) => row['id'])).toEqual([5n, 6n, 7n, 8n, 9n, 11n, 12n, 13n]);
+});
 
 test('a split without rows has no files', async () => {
   const request = await completed({ log: batch(0, []), endOffset: 5 });
