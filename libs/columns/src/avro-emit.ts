@@ -1,5 +1,5 @@
 import type { AvroType } from '@millrace/schema';
-import type { Branch, ColumnRef, Step } from './avro-plan.ts';
+import type { Branch, ColumnRef, Step } from './avro-step.ts';
 import { MAX_EMPTY_ITEMS } from './avro-value.ts';
 import { vectorKind } from './column.ts';
 import { decimalBytes } from './vector.ts';

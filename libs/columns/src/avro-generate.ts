@@ -1,7 +1,7 @@
 import type { Decoder } from './avro-decoder.ts';
 import { emit, emitFunction, type Writer } from './avro-emit.ts';
-import type { ColumnRef, Plan } from './avro-plan.ts';
 import * as runtime from './avro-runtime.ts';
+import type { ColumnRef, Plan } from './avro-step.ts';
 import { BadRecord } from './avro-value.ts';
 import { type Column, constants, reserve, setNull, vectorKind } from './column.ts';
 import type { RowBuilder } from './row-builder.ts';

@@ -1,4 +1,4 @@
-import type { Plan, Step } from './avro-plan.ts';
+import type { Plan, Step } from './avro-step.ts';
 import {
   BadRecord,
   type Cursor,

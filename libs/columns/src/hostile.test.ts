@@ -2,9 +2,9 @@ import { deriveTableSchema, parseAvroSchema } from '@millrace/schema';
 import { describe, expect, it } from 'vitest';
 import { appendRecords } from './append.ts';
 import { compileAvroDecoder } from './avro-decoder.ts';
-import { indexOf, rowsOf } from './avro-models.fixture.ts';
 import { createPlainDecoder } from './plain-decoder.ts';
 import { createRowBuilder } from './row-builder.ts';
+import { indexOf, rowsOf } from './rows.fixture.ts';
 
 const zigzag = (value: bigint): number[] => {
   const bytes: number[] = [];
