@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { appendRecords } from './append.ts';
 import { compileAvroDecoder, type Decoder } from './avro-decoder.ts';
-import { avscType, type Model, modelOf, type Shape, shapes } from './avro-models.fixture.ts';
+import { avscType, type Model, modelOf, type Shape, shapes } from './avro-models.test.fixture.ts';
 import { createPlainDecoder } from './plain-decoder.ts';
 import { createRowBuilder } from './row-builder.ts';
-import { indexOf, rowsOf } from './rows.fixture.ts';
+import { indexOf, rowsOf } from './rows.test.fixture.ts';
 
 const SEED = 20261122;
 

@@ -4,7 +4,7 @@ import { appendRecords } from './append.ts';
 import { compileAvroDecoder } from './avro-decoder.ts';
 import { createPlainDecoder } from './plain-decoder.ts';
 import { createRowBuilder } from './row-builder.ts';
-import { indexOf, rowsOf } from './rows.fixture.ts';
+import { indexOf, rowsOf } from './rows.test.fixture.ts';
 
 const zigzag = (value: bigint): number[] => {
   const bytes: number[] = [];

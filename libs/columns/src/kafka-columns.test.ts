@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { appendRecords } from './append.ts';
 import { createPlainDecoder } from './plain-decoder.ts';
 import { createRowBuilder } from './row-builder.ts';
-import { indexOf, rowsOf } from './rows.fixture.ts';
+import { indexOf, rowsOf } from './rows.test.fixture.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const table = deriveTableSchema({ value: { encoding: 'bytes' }, key: { encoding: 'string' } });

@@ -2,10 +2,10 @@ import { deriveTableSchema, evolveTableSchema, parseAvroSchema } from '@millrace
 import { describe, expect, it } from 'vitest';
 import { appendRecords } from './append.ts';
 import { compileAvroDecoder } from './avro-decoder.ts';
-import { avscType } from './avro-models.fixture.ts';
+import { avscType } from './avro-models.test.fixture.ts';
 import { createPlainDecoder } from './plain-decoder.ts';
 import { createRowBuilder } from './row-builder.ts';
-import { indexOf, rowsOf } from './rows.fixture.ts';
+import { indexOf, rowsOf } from './rows.test.fixture.ts';
 
 const record = (name: string, ...fields: object[]) => ({ type: 'record', name, fields });
 const parse = (json: unknown) => parseAvroSchema(JSON.stringify(json));
