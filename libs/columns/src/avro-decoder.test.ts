@@ -102,4 +102,29 @@ describe('Avro decoders', () => {
       { seed: SEED, numRuns: 150 },
     );
   });
+
+  it('decode records too wide for one function', () => {
+    const shape: Shape = {
+      kind: 'record',
+      parts: Array.from({ length: 60 }, (_, i) => ({
+        kind: 'record',
+        parts: [
+          { kind: 'long' },
+          { kind: 'nullable', parts: [{ kind: 'string' }] },
+          { kind: i % 2 ? 'array' : 'map', parts: [{ kind: 'enum', a: 3 }] },
+        ],
+      })),
+    };
+    const model = build(shape);
+    const table = tableOf(model);
+    const type = avscType(model.avro);
+    const values = fc.sample(model.value, { seed: SEED, numRuns: 4 });
+    const encoded = values.map((value) => type.toBuffer(value));
+    encoded[2] = encoded[2]!.subarray(0, -1);
+    for (const decoder of decodersOf(model, table)) {
+      const { rows, broken } = decodeAll(table, decoder, indexOf(encoded));
+      expect(broken).toEqual([{ record: 2, code: 'record-undecodable', kind: 'corrupt' }]);
+      expect(rows).toEqual(values.filter((_, i) => i !== 2).map((value) => expectedRow(model, value, table)));
+    }
+  });
 });
