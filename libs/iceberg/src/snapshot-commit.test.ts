@@ -111,6 +111,10 @@ describe('snapshots', () => {
       ].map(([name, ...rest]) => [`/${name}`.slice(-9), ...rest]),
     );
     expect(currentSnapshot(second)!.summary).toMatchObject({ 'deleted-data-files': '2', 'total-data-files': '2' });
+    const third = await commit(second, { operation: 'delete', removed: new Set([dataFile(location, 9).path]) }, 4_000);
+    const fourth = await commit(third, {}, 5_000);
+    expect((await readManifestList(files, currentSnapshot(third)!)).length).toBe(2);
+    expect((await readManifestList(files, currentSnapshot(fourth)!)).length).toBe(1);
     await expect(commit(second, { ...change, added: [] }, 4_000)).rejects.toMatchObject({
       kind: 'conflict',
       code: 'file-not-live',

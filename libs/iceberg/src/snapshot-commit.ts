@@ -81,7 +81,7 @@ export async function prepareSnapshot(
     commitId: newCommitId(),
   };
   try {
-    const manifests = parent === undefined ? [] : await readManifestList(files, parent);
+    const manifests = parent === undefined ? [] : (await readManifestList(files, parent)).filter(hasLiveFiles);
     const totals = new SummaryTotals(parent?.summary);
     const writer = new ManifestWriter(origin);
     const live = change.removed === 'others' ? await livePaths(files, manifests) : undefined;
@@ -110,6 +110,10 @@ export async function prepareSnapshot(
     throw error;
   }
 }
+
+/** False: it only tells what its own snapshot deleted, which later snapshots need not repeat. */
+const hasLiveFiles = (manifest: ManifestFile): boolean =>
+  manifest.deleted_files_count === 0 || manifest.added_files_count + manifest.existing_files_count > 0;
 
 class ManifestWriter {
   private index = 0;

@@ -107,15 +107,19 @@ export function tableEndpoints({ tables, namespaces, files, warehouse, clock }: 
     });
   }
 
-  /** Files are the metadata's; those outside the catalog's locations are left alone. */
+  /** Removes what the metadata names, except outside the catalog's locations and in folders of tables that topics feed. */
   async function purge(table: CatalogTable): Promise<void> {
     const { metadata } = table;
+    const kept = (await tables.fedLocations()).map((location) => `${canonicalUri(location)}/`);
+    const remove = async (uri: string): Promise<void> => {
+      if (files.covers(uri) && !kept.some((folder) => canonicalUri(uri).startsWith(folder))) await files.remove(uri);
+    };
     const uris = await metadataFilesOf(files, metadata, table.metadataLocation);
     if (metadata.properties['gc.enabled'] !== 'false') {
-      for await (const uri of dataFilesOf(files, metadata)) if (files.covers(uri)) await files.remove(uri);
+      for await (const uri of dataFilesOf(files, metadata)) await remove(uri);
     }
     // The pointer's own file last: until then the purge can be done again by hand.
-    for (const uri of [...uris].reverse()) if (files.covers(uri)) await files.remove(uri);
+    for (const uri of [...uris].reverse()) await remove(uri);
   }
 
   async function refuseIfFed(ident: TableIdent, verb: string, wayOut: string): Promise<CatalogTable> {

@@ -16,7 +16,7 @@ import {
   type TableIdent,
   tableExists,
 } from './catalog-errors.ts';
-import { namespaceKey, namespaceOf } from './namespaces.ts';
+import { namespaceKey } from './namespaces.ts';
 import { type Page, type PageRequest, page } from './page.ts';
 
 export interface CatalogTable {
@@ -45,8 +45,8 @@ export interface Tables {
   /** Throws NoSuchTableException. */
   get(ident: TableIdent): Promise<CatalogTable>;
   list(namespace: TableIdent['namespace'], request: PageRequest): Promise<Page<TableIdent>>;
-  /** Every table that a topic feeds. */
-  listFed(): Promise<TableIdent[]>;
+  /** Locations of the tables that topics feed. */
+  fedLocations(): Promise<string[]>;
   create(ident: TableIdent, metadata: TableMetadata, ledgerUuid?: string): Promise<CatalogTable>;
   /** Points a new table, or with `overwrite` an old one, at metadata that is there already. */
   register(ident: TableIdent, metadataLocation: string, overwrite: boolean): Promise<CatalogTable>;
@@ -191,13 +191,15 @@ export function catalogTables(db: Kysely<CatalogSchema>, files: TableFiles): Tab
         (row) => ({ namespace, name: row.name }),
       );
     },
-    async listFed() {
+    async fedLocations() {
       const rows = await db
         .selectFrom('tables')
-        .select(['namespace', 'name'])
+        .select('metadata_location')
         .where('ledger_uuid', 'is not', null)
         .execute();
-      return rows.map((row) => ({ namespace: namespaceOf(row.namespace), name: row.name }));
+      const locations: string[] = [];
+      for (const row of rows) locations.push((await cached.read(row.metadata_location)).location);
+      return locations;
     },
     async create(ident, metadata, ledgerUuid) {
       await checkNamespace(db, ident);
