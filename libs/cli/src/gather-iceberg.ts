@@ -75,7 +75,7 @@ async function liveFiles(
   const live = new Map<string, bigint>();
   for (const manifest of await readManifestList(files, head)) {
     for (const { status, data_file } of await readManifest(files, manifest)) {
-      if (status !== DELETED) live.set(store.keyOf(data_file.file_path), data_file.record_count);
+      if (status !== DELETED) live.set(store.keyOf(data_file.file_path), BigInt(data_file.record_count));
     }
   }
   return live;

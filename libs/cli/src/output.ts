@@ -67,6 +67,6 @@ export function bytes(n: bigint | number): string {
 
 export const time = (ms: bigint | number): string => (Number(ms) === 0 ? '–' : new Date(Number(ms)).toISOString());
 
-/** The name of an enum's value in lower case and without its type: FORMATS, "running". */
-export const enumName = (names: Record<number, string>, value: number): string =>
-  (names[value] ?? String(value)).toLowerCase().replaceAll('_', '-');
+/** The name of an enum's value in lower case: "running", "rewrite". */
+export const enumName = (names: Record<string, number>, value: number): string =>
+  (Object.keys(names).find((name) => names[name] === value) ?? String(value)).toLowerCase().replaceAll('_', '-');

@@ -53,6 +53,19 @@ test('a writer is invisible until complete, and abort leaves nothing', async () 
   expect(readdirSync(join(folder, 'x'))).toEqual(['y']);
 });
 
+test('what a writer that never ended has left is not listed, and can be discarded', async () => {
+  await store.put('x/y', bytes('there'));
+  const lost = await store.writer('x/deep/z');
+  await lost.write(bytes('half'));
+  expect(await keys('')).toEqual(['x/y']);
+  expect(await store.discardUnfinished('x/', Date.now() - 60_000)).toBe(0);
+  expect(await store.discardUnfinished('other/', Date.now() + 1_000)).toBe(0);
+  expect(await store.discardUnfinished('x/', Date.now() + 1_000)).toBe(1);
+  expect(readdirSync(join(folder, 'x/deep'))).toEqual([]);
+  expect(await keys('')).toEqual(['x/y']);
+  await expect(lost.complete()).rejects.toMatchObject({ kind: 'not-found' });
+});
+
 test('list: by prefix, in key order, from after a key', async () => {
   for (const key of ['a/1', 'a/10', 'a/2', 'ab', 'a-b/1', 'b/c/d']) await store.put(key, bytes(''));
   expect(await keys('')).toEqual(['a-b/1', 'a/1', 'a/10', 'a/2', 'ab', 'b/c/d']);

@@ -113,11 +113,15 @@ export function localStore(root: string): ObjectStore {
       guarded(key, async () => {
         await unlink(pathOf(key)).catch(absent);
       }),
-    list(prefix, options = {}) {
-      // Only the folder that the prefix names can hold matches.
-      const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
-      if (folder !== '') checkKey(folder.slice(0, -1));
-      return walk(rootPath, folder, prefix, options.startAfter ?? '', options.signal);
+    list: (prefix, options = {}) => walk(rootPath, prefix, options),
+    async discardUnfinished(prefix, touchedBeforeMs) {
+      let count = 0;
+      for await (const { key, modifiedMs, isTemporary } of walk(rootPath, prefix, { temporary: true })) {
+        if (!isTemporary || modifiedMs >= touchedBeforeMs) continue;
+        await guarded(key, () => unlink(join(rootPath, key)).catch(absent));
+        count++;
+      }
+      return count;
     },
     uriOf: (key) => `${uri}/${checkKey(key)}`,
     keyOf(objectUri) {
@@ -163,33 +167,43 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+interface WalkOptions {
+  startAfter?: string;
+  signal?: AbortSignal;
+  /** Also temporary files. */
+  temporary?: boolean;
+}
+
 async function* walk(
   rootPath: string,
-  folder: string,
   prefix: string,
-  startAfter: string,
-  signal: AbortSignal | undefined,
-): AsyncIterable<ObjectInfo> {
-  const names: { name: string; isFolder: boolean }[] = [];
+  options: WalkOptions,
+  // Only the folder that the prefix names can hold matches.
+  folder: string = prefix.slice(0, prefix.lastIndexOf('/') + 1),
+): AsyncIterable<ObjectInfo & { isTemporary: boolean }> {
+  if (folder !== '') checkKey(folder.slice(0, -1));
+  const { startAfter = '', signal, temporary = false } = options;
+  const entries: { key: string; isFolder: boolean; isTemporary: boolean }[] = [];
   try {
     for await (const entry of await opendir(join(rootPath, folder))) {
-      if (!entry.name.startsWith(TEMPORARY_PREFIX)) names.push({ name: entry.name, isFolder: entry.isDirectory() });
+      const isTemporary = entry.name.startsWith(TEMPORARY_PREFIX);
+      if (isTemporary && !temporary) continue;
+      // Key order: a folder sorts as its name with "/".
+      const isFolder = entry.isDirectory();
+      entries.push({ key: folder + entry.name + (isFolder ? '/' : ''), isFolder, isTemporary });
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw withPlace(error, rootPath, folder);
   }
-  // Key order: a folder sorts as its name with "/".
-  const keyed = names.map((entry) => ({ ...entry, key: folder + entry.name + (entry.isFolder ? '/' : '') }));
-  keyed.sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
-  for (const { key, isFolder } of keyed) {
+  entries.sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
+  for (const { key, isFolder, isTemporary } of entries) {
     signal?.throwIfAborted();
     if (isFolder) {
-      if (!key.startsWith(prefix) && !prefix.startsWith(key)) continue;
-      yield* walk(rootPath, key, prefix, startAfter, signal);
-    } else if (key.startsWith(prefix) && key > startAfter) {
+      if (key.startsWith(prefix) || prefix.startsWith(key)) yield* walk(rootPath, prefix, options, key);
+    } else if ((isTemporary || key.startsWith(prefix)) && key > startAfter) {
       const found = await stat(join(rootPath, key)).catch(absent);
-      if (found?.isFile()) yield { key, sizeBytes: found.size, modifiedMs: found.mtimeMs };
+      if (found?.isFile()) yield { key, sizeBytes: found.size, modifiedMs: found.mtimeMs, isTemporary };
     }
   }
 }

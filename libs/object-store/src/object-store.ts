@@ -44,6 +44,11 @@ export interface ObjectStore {
   delete(key: string, signal?: AbortSignal): Promise<void>;
   /** Every object whose key starts with `prefix`, in key order (UTF-8 bytes), from after `startAfter`. */
   list(prefix: string, options?: { startAfter?: string; signal?: AbortSignal }): AsyncIterable<ObjectInfo>;
+  /**
+   * Removes what writers under `prefix` that never ended have left (temporary files; on object stores, unfinished
+   * multipart uploads) when it was last touched before that time. Listings never show it. Returns how many.
+   */
+  discardUnfinished(prefix: string, touchedBeforeMs: number): Promise<number>;
   /** The full URI of a key, as table metadata names it. */
   uriOf(key: string): string;
   /** The key of a full URI under this store's root; an `invalid` error otherwise. */

@@ -137,6 +137,7 @@ function memoryStore(objects: Map<string, ObjectInfo>, meddle: () => void): Obje
         if (found !== undefined) yield found;
       }
     },
+    discardUnfinished: async () => 0,
     uriOf: (key) => `${ROOT}/${key}`,
     keyOf(uri) {
       if (!uri.startsWith(`${ROOT}/`)) throw new MillraceError('invalid', `${uri} is elsewhere`);

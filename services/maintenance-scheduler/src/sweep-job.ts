@@ -13,7 +13,7 @@ const PAGE_SIZE = 5_000;
  * Rewrites are covered by there being one job of a table at a time.
  */
 export async function sweepTable(context: JobContext): Promise<string> {
-  const { table, policy, nowMs, dryRun, counts } = context;
+  const { table, policy, nowMs, dryRun, counts, store, folder } = context;
   if (table.dropped) {
     throw new MillraceError('conflict', 'the table was dropped: there is nothing to sweep', {
       code: 'table-dropped',
@@ -22,7 +22,11 @@ export async function sweepTable(context: JobContext): Promise<string> {
   }
   const candidates = await oldObjects(context, nowMs - policy.sweepGraceMs);
   if (candidates.size > 0) await leaveKept(context, candidates);
-  if (!dryRun) await deleteObjects(context, [...candidates.keys()]);
+  if (!dryRun) {
+    await deleteObjects(context, [...candidates.keys()]);
+    const discarded = await store.discardUnfinished(folder, nowMs - policy.sweepGraceMs);
+    if (discarded > 0) count(context, 'unfinishedDiscarded', discarded);
+  }
   for (const sizeBytes of candidates.values()) {
     count(context, 'orphansDeleted', 1);
     count(context, 'orphanBytes', sizeBytes);
