@@ -343,4 +343,31 @@ describe('versions and files', () => {
       .versions;
     expect(last).toMatchObject({ offsets: [{ startOffset: 4n }], positions: [{ startOffset: 0n, endOffset: 5n }] });
   });
+
+  test('versions and pages also end by their size', async () => {
+    await enable('a');
+    await plan('a', 0, 1, 2, 3, 4);
+    for (let i = 0; i < 4; i++) {
+      const { split, epoch } = (await leaseSplit(db, 'me', 1_000, LEASES))!;
+      const file = fileOf(`data/${split.splitId}-0`, 0, split.startOffset, split.endOffset);
+      file.columns[0]!.lowerBound = new Uint8Array(700_000);
+      const done = { splitId: split.splitId, epoch: Number(epoch), files: [file], deadLetters: [] };
+      await completeSplit(db, { ...done, skippedCount: 0, nowMs: 1_000 });
+    }
+    expect(await commitTable(db, await uuid('a'), when)).toMatchObject({ fileCount: 2, more: true });
+    expect(await commitTable(db, await uuid('a'), when)).toMatchObject({ fileCount: 2, more: false });
+    const request = { table: table('a'), pageSize: 100 };
+    const page = await listVersions(db, { ...request, afterVersion: 0, withoutFiles: false });
+    expect([page.versions.length, page.more]).toEqual([2, true]);
+    expect((await listVersions(db, { ...request, afterVersion: 0, withoutFiles: true })).more).toBe(false);
+    const files = await listFiles(db, { ...request, version: 0, pageToken: '', withoutColumns: false });
+    expect(files.files.length).toBeLessThan(4);
+    const rest = await listFiles(db, {
+      ...request,
+      version: 0,
+      pageToken: files.nextPageToken,
+      withoutColumns: false,
+    });
+    expect([files.files.length + rest.files.length, rest.nextPageToken]).toEqual([4, '']);
+  });
 });

@@ -176,6 +176,21 @@ export async function replanSplit(db: LedgerDb, splitId: string, epoch: number, 
 }
 
 /**
+ * Ends a split that waits and whose offsets the log has lost for good: converted without rows, so that the table can go
+ * on after them. False when somebody has leased it meanwhile.
+ */
+export async function abandonSplit(db: LedgerDb, splitId: string, epoch: number, nowMs: number): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('splits')
+    .set({ state: 'converted', epoch: epoch + 1, converted_ms: nowMs })
+    .where('split_id', '=', splitId)
+    .where('state', '=', 'pending')
+    .where('epoch', '=', epoch)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
+/**
  * How much of a table is under way. `committable` is what starts at a partition's committed offset without a gap,
  * `byPartition` how many splits of each wait or are leased.
  */

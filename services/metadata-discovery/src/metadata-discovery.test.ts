@@ -339,6 +339,27 @@ describe('work', () => {
     ]);
   });
 
+  test('offsets that retention took before they were read: lost only when the policy passes errors', async () => {
+    await segment('t', 0, 0, 30);
+    await start({ topics: [{ name: 't' }], maxAttempts: 1 });
+    const { split, epoch } = (await lease())!;
+    await rm(join(folder, 'log', `t-0-${TOPIC_ID}`), { recursive: true });
+    await segment('t', 0, 30, 40);
+    const error = { kind: ErrorKind.NOT_FOUND, code: 'segment-missing', message: 'gone', retryable: false };
+    await splits.failSplit({ splitId: split!.splitId, epoch, error });
+    await topics.resumeTopic({ topic: 't' });
+    const again = (await lease())!;
+    expect(again.split!.splitId).toBe(split!.splitId);
+    await splits.failSplit({ splitId: split!.splitId, epoch: again.epoch, error });
+    await topics.updateTopic({ topic: 't', errorPolicy: ErrorPolicy.SKIP });
+    await topics.resumeTopic({ topic: 't' });
+    const next = (await lease())!;
+    expect(next.split).toMatchObject({ startOffset: 30n, endOffset: 40n });
+    await complete(next);
+    await expect.poll(async () => (await status('t')).lag, WAIT).toBe(0n);
+    expect(await status('t')).toMatchObject({ recordCount: 10n, error: { code: 'log-gap' } });
+  });
+
   test('a stop ends waiting calls and streams at once and keeps leases', async () => {
     await segment('t', 0, 0, 10);
     await start({ topics: [{ name: 't' }] });

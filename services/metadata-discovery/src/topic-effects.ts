@@ -1,5 +1,6 @@
 import { type Clock, isKind, MillraceError, toMillraceError } from '@millrace/base';
 import {
+  abandonSplit,
   addPartition,
   bindTopicId,
   commitTable,
@@ -156,6 +157,13 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
     )) {
       const segments = log.partitions.get(partition);
       if (segments === undefined) continue;
+      if (segments[0]!.baseOffset >= endOffset) {
+        // Retention was faster. What is lost stays lost: the policy says whether the table may go on without it.
+        if (topic.settings.errorPolicy === ErrorPolicy.SUSPEND) continue;
+        await abandonSplit(deps.db, splitId, epoch, deps.clock.now());
+        showNotices([gapNotice(name, partition, { start: startOffset, end: endOffset })]);
+        continue;
+      }
       const placed = await deps.reading.places(segments, startOffset, endOffset, planOptions(topic, signal));
       if (placed !== undefined) await replanSplit(deps.db, splitId, epoch, placed);
     }
