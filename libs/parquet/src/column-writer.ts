@@ -177,8 +177,9 @@ export class ColumnWriter {
 
   #sliceRows(vector: Vector): number {
     if (vector.kind === 'bytes') {
-      const perPage = Math.floor((this.#options.pageBytes * vector.length) / Math.max(1, vector.source.length));
-      return Math.max(1, Math.min(SLICE_ROWS, perPage));
+      // A quarter of a page at a time, so that a page of long values ends not far beyond its limit.
+      const quarter = Math.floor((this.#options.pageBytes * vector.length) / (4 * Math.max(1, vector.source.length)));
+      return Math.max(1, Math.min(SLICE_ROWS, quarter));
     }
     return this.#leaf.maxRepetition > 0 ? SLICE_ROWS : this.#options.pageRows;
   }

@@ -186,6 +186,7 @@ function scalarOf(type: ColumnType, value: Uint8Array): unknown {
     case 'decimal':
       return BigInt.asIntN(value.length * 8, BigInt(`0x${Buffer.from(value).toString('hex')}`));
     default:
-      return value.slice();
+      // A copy, and no Buffer, whatever the source was.
+      return new Uint8Array(value);
   }
 }
