@@ -13,6 +13,8 @@ export interface JobRequest {
   overrides: Partial<PolicyValues>;
   /** By policy: not worth queueing twice. */
   automatic: boolean;
+  /** Of an automatic one: how often this job had ended when it was found to be due. When it has again since, it is due no more. */
+  endsSeen?: number;
 }
 
 /** One table's maintenance: whatever is asked for, one job runs at a time, in the order of asking. */

@@ -42,6 +42,8 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
   const actors = new Map<string, Actor<MaintenanceState, MaintenanceMessage>>();
   const waiting = new Map<number, { resolve: (record: JobRecord) => void; reject: (error: unknown) => void }>();
   const stopped = new AbortController();
+  /** How often each job of each table has ended in this process. */
+  const ends = new Map<string, number>();
   let lastId = 0;
   let running = 0;
   const turns: (() => void)[] = [];
@@ -72,9 +74,12 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
             waiting.get(effect.id)?.reject(effect.error);
             return undefined;
           }
-          const { id } = effect.request;
+          const { id, kind, endsSeen } = effect.request;
+          const job = `${kind} of ${key}`;
+          if (endsSeen !== undefined && endsSeen !== (ends.get(job) ?? 0)) return { kind: 'ended', id };
           try {
             const record = await inTurn(() => runJob(deps, table, effect.request, signal));
+            ends.set(job, (ends.get(job) ?? 0) + 1);
             waiting.get(id)?.resolve(record);
           } catch (error) {
             waiting.get(id)?.reject(error);
@@ -91,28 +96,30 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
     return actor;
   }
 
-  const tell = (table: TableName, kind: JobName) =>
+  const tell = (table: TableName, kind: JobName, endsSeen: number) =>
     actorOf(table).tell({
       kind: 'run',
-      request: { id: ++lastId, kind, dryRun: false, overrides: {}, automatic: true },
+      request: { id: ++lastId, kind, dryRun: false, overrides: {}, automatic: true, endsSeen },
     });
 
   async function tick(): Promise<void> {
     const now = clock.now();
+    // Before the schedules are read: a job that ends in between is not taken for one that is still due.
+    const seen = new Map(ends);
     const known = new Map((await schedules.all()).map((one) => [`${one.kind} of ${one.subject}`, one]));
     for await (const ledgerTable of allTables()) {
       const table = { namespace: ledgerTable.table!.namespace, name: ledgerTable.table!.name };
       const subject = formatTableName(table);
       if (ledgerTable.dropped) {
         const last = known.get(`${purgeSchedule(ledgerTable.tableUuid)} of ${subject}`);
-        if (ledgerTable.purge && purgeIsDue(last, now)) tell(table, 'expire');
+        if (ledgerTable.purge && purgeIsDue(last, now)) tell(table, 'expire', seen.get(`expire of ${subject}`) ?? 0);
         continue;
       }
       const { values } = await policies.resolve(table);
       for (const kind of JOB_NAMES) {
         const last = known.get(`${kind} of ${subject}`);
         if (last === undefined) await schedules.start(subject, kind, now);
-        else if (dueMs(last, values[INTERVALS[kind]]) <= now) tell(table, kind);
+        else if (dueMs(last, values[INTERVALS[kind]]) <= now) tell(table, kind, seen.get(`${kind} of ${subject}`) ?? 0);
       }
     }
   }
