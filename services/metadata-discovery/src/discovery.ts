@@ -47,8 +47,8 @@ export interface Discovery extends DiscoveryDeps {
 
 const EXPIRE_EVERY_MS = 1_000;
 const ENABLE_AGAIN_MS = 10_000;
-/** Looking at the log store takes no more than a tenth of the time, however much lies in it. */
-const REST_FACTOR = 9;
+/** Looking at the log store takes no more than a quarter of the time, however much lies in it. */
+const REST_FACTOR = 3;
 
 /** Looks at the log store again and again, runs one actor for each enabled topic, and takes back overdue leases. */
 export function runDiscovery(deps: DiscoveryDeps): Discovery {
