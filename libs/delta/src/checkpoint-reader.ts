@@ -5,8 +5,9 @@ import { type Action, checkAction } from './actions.ts';
 import { CHECKPOINT_SCHEMA } from './checkpoint-schema.ts';
 
 /**
- * The actions of one checkpoint file, classic or a part of a multi-part one (protocol, "Checkpoints", V1 spec), in batches.
- * Columns that are not needed to replay (parsed statistics and the like) are not read. `corrupt` names file and row.
+ * The actions of one checkpoint file, classic or a part of a multi-part one (protocol, "Checkpoints", V1 spec), in
+ * batches. Columns that are not needed to replay (parsed statistics and the like) are not read. `corrupt` names file
+ * and row.
  */
 export async function* readCheckpoint(store: ObjectStore, key: string): AsyncIterable<Action[]> {
   const size = (await store.head(key))?.sizeBytes;

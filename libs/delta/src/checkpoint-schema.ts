@@ -1,8 +1,8 @@
 import type { ColumnType, Field, TableSchema } from '@millrace/schema';
 
 /**
- * A classic checkpoint's columns (protocol, "Checkpoint Schema", V1): one struct for each kind of action; in each row one
- * of them is set. Ids only number the columns inside this program: the file has none.
+ * A classic checkpoint's columns (protocol, "Checkpoint Schema", V1): one struct for each kind of action; in each row
+ * one of them is set. Ids only number the columns inside this program: the file has none.
  */
 let lastColumnId = 0;
 const field = (name: string, type: ColumnType, required = false): Field => ({

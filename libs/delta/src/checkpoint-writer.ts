@@ -14,9 +14,9 @@ const BATCH_ROWS = 2_000;
 const RETENTION_MS = 7 * 86_400_000;
 
 /**
- * Writes the snapshot as a classic checkpoint (protocol, "Checkpoints", V1 spec: one Parquet file) and then `_last_checkpoint`.
- * Tombstones older than `delta.deletedFileRetentionDuration` are dropped from it, and from the snapshot. Nobody may
- * advance the snapshot meanwhile. Two writers of the same version write the same content.
+ * Writes the snapshot as a classic checkpoint (protocol, "Checkpoints", V1 spec: one Parquet file) and then
+ * `_last_checkpoint`. Tombstones older than `delta.deletedFileRetentionDuration` are dropped from it, and from the
+ * snapshot. Nobody may advance the snapshot meanwhile. Two writers of the same version write the same content.
  */
 export async function writeCheckpoint(store: ObjectStore, snapshot: Snapshot, now: number): Promise<void> {
   const { version, protocol, metadata, files, tombstones, transactions } = snapshot;

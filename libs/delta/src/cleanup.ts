@@ -9,9 +9,9 @@ export interface LogCleanup {
 }
 
 /**
- * Deletes what the newest checkpoint at or before `olderThanMs` has made superfluous: the commits, checkpoints and checksums before
- * it (protocol, "Metadata Cleanup"). Every version from that checkpoint on stays readable, and a crash half-way harms
- * none of them.
+ * Deletes what the newest checkpoint at or before `olderThanMs` has made superfluous: the commits, checkpoints and
+ * checksums before it (protocol, "Metadata Cleanup"). Every version from that checkpoint on stays readable, and a crash
+ * half-way harms none of them.
  */
 export async function cleanLog(
   store: ObjectStore,

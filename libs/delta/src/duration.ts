@@ -8,7 +8,9 @@ const UNIT_MS: Record<string, number> = {
   week: 604_800_000,
 };
 
-/** Milliseconds of a table property such as "interval 168 hours" or "interval 1 week 2 days"; undefined if it is none. */
+/**
+ * Milliseconds of a table property such as "interval 168 hours" or "interval 1 week 2 days"; undefined if it is none.
+ */
 export function parseInterval(text: string | undefined): number | undefined {
   const body = text
     ?.trim()

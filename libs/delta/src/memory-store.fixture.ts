@@ -59,6 +59,7 @@ export function memoryStore(): MemoryStore {
       await store.before('list', prefix);
       for (const key of [...objects.keys()].sort()) if (key.startsWith(prefix) && key > startAfter) yield info(key)!;
     },
+    discardUnfinished: async () => 0,
     uriOf: (key) => `${store.uri}/${key}`,
     keyOf: (uri) => uri.slice(store.uri.length + 1),
   };

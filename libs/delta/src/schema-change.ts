@@ -15,9 +15,10 @@ interface TypeChange {
 }
 
 /**
- * The table's schema once `wanted` is in it. What is in the table stays: a column that `wanted` lacks, a comment or other
- * metadata that a column has, nullability. A wider type is taken over and recorded in the column's metadata, which makes the
- * table need `typeWidening`; any other change of type is `unsupported` (code "delta-type-change", context "field").
+ * The table's schema once `wanted` is in it. What is in the table stays: a column that `wanted` lacks, a comment or
+ * other metadata that a column has, nullability. A wider type is taken over and recorded in the column's metadata,
+ * which makes the table need `typeWidening`; any other change of type is `unsupported` (code "delta-type-change",
+ * context "field").
  */
 export function evolveSchema(now: DeltaStruct, wanted: DeltaStruct): SchemaChange {
   const added: string[] = [];

@@ -13,13 +13,15 @@ export interface ColumnBounds {
 }
 
 /**
- * Makes the `stats` of files (protocol, "Per-file Statistics"): {"numRecords", "minValues", "maxValues", "nullCount"}, the last
- * three nested as the schema is. Bounds may be wider than the values, never narrower, so that skipping by them is right:
+ * Makes the `stats` of files (protocol, "Per-file Statistics"): {"numRecords", "minValues", "maxValues", "nullCount"},
+ * the last three nested as the schema is. Bounds may be wider than the values, never narrower, so that skipping by them
+ * is right:
  *
  * - timestamps have milliseconds in Delta: the lower is rounded down, the upper up;
  * - decimals and longs are JSON numbers with all their digits;
  * - a float or double column that may hold NaN has no maximum: engines that skip by it order NaN above all numbers;
- * - left out: infinite bounds, dates outside the years 1 to 9999, strings that are not UTF-8, boolean, binary, lists, maps.
+ * - left out: infinite bounds, dates outside the years 1 to 9999, strings that are not UTF-8, boolean, binary, lists,
+ *   maps.
  */
 export function statisticsWriter(
   schema: TableSchema,

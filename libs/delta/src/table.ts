@@ -19,13 +19,13 @@ export interface DeltaTable {
 /** One commit to be. */
 export interface Transaction {
   /**
-   * Once `appId` has this version in the table, the transaction is done; done again, it does nothing. Without one, the commit
-   * has no txn action.
+   * Once `appId` has this version in the table, the transaction is done; done again, it does nothing. Without one, the
+   * commit has no txn action.
    */
   version?: bigint;
   /**
-   * The actions on top of this state (undefined: no table yet), without commitInfo and txn; undefined: nothing is left to
-   * be done. It is asked again after a rebase. It throws when it can't apply.
+   * The actions on top of this state (undefined: no table yet), without commitInfo and txn; undefined: nothing is left
+   * to be done. It is asked again after a rebase. It throws when it can't apply.
    */
   actions(snapshot: Snapshot | undefined): Action[] | undefined;
   commitInfo: CommitInfo;
@@ -65,10 +65,11 @@ export async function refreshTable(table: DeltaTable): Promise<void> {
 }
 
 /**
- * Commits by put-if-absent of the next version's file (protocol, "Creation of New Log Entries") and moves the table's state on.
- * When another writer was first, what was committed is taken in and the transaction made anew on top of it. False: an earlier
- * or concurrent commit of the same application has done it. `conflict` (code "delta-foreign-change", not retryable) when another
- * writer has changed the files. After any other error the state may lag behind the table: open it again.
+ * Commits by put-if-absent of the next version's file (protocol, "Creation of New Log Entries") and moves the table's
+ * state on. When another writer was first, what was committed is taken in and the transaction made anew on top of it.
+ * False: an earlier or concurrent commit of the same application has done it. `conflict` (code "delta-foreign-change",
+ * not retryable) when another writer has changed the files. After any other error the state may lag behind the table:
+ * open it again.
  */
 export async function commit(table: DeltaTable, transaction: Transaction): Promise<boolean> {
   const { store, appId } = table;

@@ -94,5 +94,6 @@ async function deleteLog(table: LedgerTable): Promise<void> {
     const keys: string[] = [];
     for await (const { key } of store.list(folder)) keys.push(key);
     for (const key of keys.reverse()) await store.delete(key);
+    await store.discardUnfinished(folder, Number.MAX_SAFE_INTEGER);
   }
 }

@@ -32,7 +32,9 @@ export const ledgerVersionOf = (snapshot: Snapshot, appId: string): bigint =>
 
 export const isDisabled = ({ metadata }: Snapshot): boolean => metadata.configuration[DISABLED] === 'true';
 
-/** Properties of a table that is followed: what users have set stays, unless the table comes back from being disabled. */
+/**
+ * Properties of a table that is followed: what users have set stays, unless the table comes back from being disabled.
+ */
 export function followedProperties(
   table: LedgerTable,
   defaults: TableDefaults,

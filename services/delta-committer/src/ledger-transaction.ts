@@ -139,7 +139,9 @@ const newMetadata = (table: LedgerTable, schema: DeltaStruct, configuration: Rec
   configuration,
 });
 
-/** The metaData (and protocol) that bring a table's definition to the wanted schema and properties, where they differ. */
+/**
+ * The metaData (and protocol) that bring a table's definition to the wanted schema and properties, where they differ.
+ */
 function schemaActions(
   { metadata, protocol }: Snapshot,
   wanted: DeltaStruct,

@@ -6,8 +6,8 @@ import { appIdOf } from './fed-table.ts';
 
 export interface TableCache {
   /**
-   * Runs `action` on the table's state, alone: calls for one table queue. The state is that of the last call, or read from the log
-   * when there was none, it failed, or the log on the store is no longer the one that was read.
+   * Runs `action` on the table's state, alone: calls for one table queue. The state is that of the last call, or read
+   * from the log when there was none, it failed, or the log on the store is no longer the one that was read.
    */
   use<T>(table: LedgerTable, action: (table: DeltaTable) => Promise<T>): Promise<T>;
   forget(table: LedgerTable): void;
