@@ -27,7 +27,7 @@ function append(type: unknown, values: (number[] | null)[], generate: boolean) {
     key: createPlainDecoder('string', table, 'key'),
     kafka: { partition: 0 },
   };
-  return { rows, index, ...appendRecords(rows, decoders, index, 0, values.length) };
+  return { rows, index, decoders, ...appendRecords(rows, decoders, index, 0, values.length) };
 }
 
 const decimal = (precision: number) => ({ type: 'bytes', logicalType: 'decimal', precision, scale: 0 });
@@ -125,6 +125,27 @@ describe.each([true, false])('broken and hostile records (generated: %s)', (gene
     expect(rowsOf(rows.batch()).map((row) => row['f'])).toEqual([10n ** 38n - 1n, 10n ** 38n - 1n, 0n]);
     const least = append('long', [zigzag(-(2n ** 63n)), zigzag(2n ** 63n - 1n), [0x80, 0x00]], generate);
     expect(rowsOf(least.rows.batch()).map((row) => row['f'])).toEqual([-(2n ** 63n), 2n ** 63n - 1n, 0n]);
+  });
+
+  it('takes back the nulls of a broken record', () => {
+    const pair = {
+      type: 'record',
+      name: 'P',
+      fields: [
+        { name: 'a', type: ['null', 'int'] },
+        { name: 'b', type: 'boolean' },
+      ],
+    };
+    const { rows, index, decoders } = append(
+      { type: 'array', items: pair },
+      [
+        [2, 0, 9, 0],
+        [2, 2, 4, 1, 0],
+      ],
+      generate,
+    );
+    expect(appendRecords(rows, decoders, index, 1, 2)).toEqual({ appended: 1 });
+    expect(rowsOf(rows.batch()).map((row) => row['f'])).toEqual([[{ a: 2, b: true }]]);
   });
 
   it('does not follow a recursion without end', () => {
