@@ -54,6 +54,7 @@ describe.each([true, false])('broken and hostile records (generated: %s)', (gene
       'more than 38 digits',
     ],
     ['a decimal of 9 bytes in 18', decimal(18), [18, 1, 0, 0, 0, 0, 0, 0, 0, 0], 'more than 18 digits'],
+    ['-3 * 2^32 in 10', decimal(10), [10, 0xfd, 0, 0, 0, 0], 'more than 10 digits'],
     ['surrogate in UTF-8', 'string', [6, 0xed, 0xa0, 0x80], 'not valid UTF-8'],
     ['beyond U+10FFFF', 'string', [8, 0xf4, 0x90, 0x80, 0x80], 'not valid UTF-8'],
     ['cut UTF-8', 'string', [4, 0x41, 0xc3], 'not valid UTF-8'],
