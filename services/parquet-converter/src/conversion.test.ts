@@ -252,7 +252,7 @@ test.each([false, true])('a split becomes one file with bounds and offsets (stre
   expect(decodeSingleValue({ kind: 'long' }, id.upperBound!)).toBe(199n);
   const rows = await readRows(file!.path);
   expect(rows.slice(0, 2)).toMatchObject([
-    { id: 100n, note: null, key: Buffer.from('k'), _kafka: { partition: 3, offset: 0n, op: 'append', schema_id: 1 } },
+    { id: 100n, note: null, key: Uint8Array.of(107), _kafka: { partition: 3, offset: 0n, op: 'append', schema_id: 1 } },
     { id: 101n, note: 'note 1', _kafka: { offset: 1n, timestamp: 1_700_000_000_000_000n } },
   ]);
   expect(rows[101]).toMatchObject({ id: null, note: null, _kafka: { offset: 101n, op: 'delete', schema_id: null } });
