@@ -6,6 +6,8 @@ export interface Span {
   segment: TieredSegment;
   startOffset: number;
   endOffset: number;
+  /** Where to start, when that is known. */
+  startByte?: number;
   /** Where the segment's whole batches end. */
   endByte: number;
 }
@@ -63,10 +65,15 @@ export async function chainSegments(
       continue;
     }
     const brokenHere = await brokenAt(segments, cursor, options);
-    if (brokenHere !== undefined && !options.passBroken) return { ...chain, broken: brokenHere };
+    if (brokenHere !== undefined && !options.passBroken) return { ...chain, broken: brokenHere.broken };
     const next = segments.find((segment) => segment.baseOffset > cursor);
     if (next === undefined || !settled(next, options)) return chain;
-    chain.gaps.push({ start: cursor, end: next.baseOffset });
+    if (brokenHere !== undefined) {
+      // Whoever reads the rest of the segment finds the damage, and the table's policy counts what is lost.
+      const { segment, endByte: startByte } = brokenHere;
+      const endByte = Math.max(segment.sizeBytes, startByte);
+      chain.spans.push({ segment, startOffset: cursor, endOffset: next.baseOffset, startByte, endByte });
+    } else chain.gaps.push({ start: cursor, end: next.baseOffset });
     cursor = next.baseOffset;
   }
   return chain;
@@ -95,10 +102,10 @@ async function brokenAt(
   segments: readonly TieredSegment[],
   cursor: number,
   options: ChainOptions,
-): Promise<MillraceError | undefined> {
+): Promise<{ segment: TieredSegment; endByte: number; broken: MillraceError } | undefined> {
   for (const segment of copiesAt(segments, cursor)) {
-    const end = await options.endOf(segment);
-    if (end.broken !== undefined && end.endOffset === cursor) return end.broken;
+    const { broken, endOffset, endByte } = await options.endOf(segment);
+    if (broken !== undefined && endOffset === cursor) return { segment, endByte, broken };
   }
   return undefined;
 }

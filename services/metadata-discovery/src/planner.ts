@@ -26,9 +26,10 @@ export function cutSpan(span: Span, inside: SegmentInside): Piece[] {
   const { segment, startOffset, endOffset } = span;
   const cuts = inside.points.filter((point) => point.baseOffset > startOffset && point.baseOffset < endOffset);
   const startByte =
-    startOffset <= segment.baseOffset
+    span.startByte ??
+    (startOffset <= segment.baseOffset
       ? 0
-      : (inside.index.findLast((entry) => entry.offset < startOffset)?.position ?? 0);
+      : (inside.index.findLast((entry) => entry.offset < startOffset)?.position ?? 0));
   const beyond = inside.index.findIndex((entry) => entry.offset >= endOffset - 1);
   const endByte = beyond < 0 ? span.endByte : (inside.index[beyond + 1]?.position ?? span.endByte);
   const marks = [

@@ -117,7 +117,7 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
         await setSourceEnd(db, tableUuid, partition, found.sourceEndOffset);
       }
       for (const gap of found.gaps) notices.push(gapNotice(name, partition, gap));
-      if (found.broken !== undefined) broken ??= found.broken.with({ topic: name, partition });
+      if (found.broken !== undefined) broken ??= placed(name, partition, found.broken);
       if (found.splits.length === 0) continue;
       await withSpan('plan splits', { attributes: { 'millrace.topic': name, 'millrace.partition': partition } }, () =>
         planSplits(
@@ -229,6 +229,14 @@ function sourceNotice(topic: LedgerTopic, log: LogTopic | undefined): MillraceEr
   }
   return undefined;
 }
+
+const placed = (topic: string, partition: number, { kind, code, message, context, cause }: MillraceError) =>
+  new MillraceError(kind, `topic ${topic}, partition ${partition}: ${message}`, {
+    code,
+    retryable: false,
+    context: { ...context, topic, partition },
+    cause,
+  });
 
 const gapNotice = (topic: string, partition: number, gap: { start: number; end: number }): MillraceError =>
   new MillraceError(
