@@ -100,7 +100,10 @@ function unitsAt(type: PrimitiveType, value: Uint8Array, units: number): number 
 /** The least string that is greater than all that begin with this one, no longer than it: undefined = there is none. */
 function increment(type: PrimitiveType, value: Uint8Array): Uint8Array | undefined {
   if (type.kind === 'string') {
-    const points = Array.from(new TextDecoder().decode(value), (char) => char.codePointAt(0)!);
+    const points = Array.from(
+      new TextDecoder('utf-8', { ignoreBOM: true }).decode(value),
+      (char) => char.codePointAt(0)!,
+    );
     while (points.length > 0) {
       const next = points.pop()! + 1;
       // Surrogates are no characters of their own.

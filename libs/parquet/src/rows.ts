@@ -19,7 +19,7 @@ import type { ColumnType, Field, TableSchema } from '@millrace/schema';
 export type Row = Record<string, unknown>;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Rows to vectors. Slow, an object a value: for checkpoints, tests and the like, not for the flow of records. */
 export function vectorsFromRows(schema: TableSchema, rows: readonly Row[]): ColumnBatch {

@@ -4,7 +4,7 @@ import { THRIFT } from './thrift-writer.ts';
 export type ThriftValue = number | boolean | Uint8Array | ThriftValue[] | ThriftStruct;
 
 const MAX_DEPTH = 32;
-const decoder = new TextDecoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** A struct as read: its fields by number. What has the wrong type or is missing is a `corrupt` error. */
 export class ThriftStruct {

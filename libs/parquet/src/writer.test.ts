@@ -60,6 +60,8 @@ test('an upper bound carries over characters that have no next one', async () =>
   expect(hex(await upper(`a${'\u{10ffff}'.repeat(20)}`))).toBe('62');
   expect(await upper('\u{10ffff}'.repeat(20))).toBeUndefined();
   expect(hex(await upper(`${'a'.repeat(15)}\ud7ffb`))).toBe(`${'61'.repeat(15)}ee8080`);
+  // A leading byte order mark is a character like any other.
+  expect(hex(await upper(`\ufeff${'a'.repeat(20)}`))).toBe(`efbbbf${'61'.repeat(14)}62`);
 });
 
 test('a chunk leaves its dictionary when that stops paying, and tells its encodings', async () => {

@@ -25,6 +25,7 @@ describe('single values', () => {
     [{ kind: 'timestamp', adjusted: false }, 1_510_871_468_123_456n, '40a5282d215e0500', '2017-11-16T22:31:08.123456'],
     [{ kind: 'timestamp', adjusted: true }, -1n, 'ffffffffffffffff', '1969-12-31T23:59:59.999999+00:00'],
     [{ kind: 'string' }, 'ABCé', '414243c3a9', 'ABCé'],
+    [{ kind: 'string' }, '\ufeffA', 'efbbbf41', '\ufeffA'],
     [
       { kind: 'uuid' },
       'f79c3e09-677c-4bbd-a479-3f349cb785e7',

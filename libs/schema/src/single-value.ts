@@ -75,7 +75,7 @@ export function decodeSingleValue(type: PrimitiveType, bytes: Uint8Array): Singl
       sized(4, 8);
       return bytes.length === 4 ? data.getFloat32(0, true) : data.getFloat64(0, true);
     case 'string':
-      return new TextDecoder().decode(bytes);
+      return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
     case 'uuid':
       sized(16);
       return uuidText(bytes);
