@@ -51,6 +51,11 @@ test('every package stands on a rung', () => {
   expect(names.sort()).toEqual([...rungOf.keys()].sort());
 });
 
+test.each(folders)('%s carries its rung as a tag, for the project graph', (folder) => {
+  const { name, nx } = manifest(folder);
+  expect(nx).toEqual({ tags: [`rung:${rungOf.get(name)! + 1}`] });
+});
+
 test.each(folders)('%s depends only on rungs above its own', (folder) => {
   const { name, dependencies = {} } = manifest(folder);
   const wrong = Object.keys(dependencies).filter((dep) => rungOf.has(dep) && rungOf.get(dep)! >= rungOf.get(name)!);
