@@ -120,12 +120,11 @@ async function follow(
 
 /** Prints the table of tables and how to query; true when a table has stopped. */
 function report({ reports }: CatchUp, catalogUri: string): boolean {
-  const sorted = reports.toSorted((a, b) => (a.table.table!.name < b.table.table!.name ? -1 : 1));
-  if (sorted.length > 0) console.log(renderReports(sorted));
+  if (reports.length > 0) console.log(renderReports(reports));
   console.log(`\nIceberg REST catalog: ${catalogUri}`);
-  const example = sorted.find(({ table }) => table.table!.name === 'orders') ?? sorted[0];
+  const example = reports.find(({ table }) => table.table!.name === 'orders') ?? reports[0];
   if (example !== undefined) console.log(`\n${queryLines(catalogUri, example)}`);
-  const stopped = sorted.filter(({ topic }) => topic?.state === TopicState.SUSPENDED);
+  const stopped = reports.filter(({ topic }) => topic?.state === TopicState.SUSPENDED);
   for (const { topic } of stopped) {
     console.error(`\nTopic ${topic!.topic} has stopped: ${topic!.error?.message ?? 'no reason given'}`);
     console.error(`  more: npx millrace topics describe ${topic!.topic}`);

@@ -23,7 +23,7 @@ export async function listTables(session: Session): Promise<LedgerTable[]> {
     tables.push(...page.tables);
     pageToken = page.nextPageToken;
   }
-  return tables;
+  return tables.sort((a, b) => (formatTableName(a.table!) < formatTableName(b.table!) ? -1 : 1));
 }
 
 export async function reportTable(session: Session, table: LedgerTable): Promise<TableReport> {
