@@ -1,4 +1,4 @@
-import { systemClock } from '@millrace/base';
+import { systemClock, toMillraceError } from '@millrace/base';
 import { listTables, reportTable, type Session, type TableReport } from '@millrace/cli';
 import { TableFormat } from '@millrace/proto/common';
 import { TopicState } from '@millrace/proto/metadata_discovery';
@@ -45,10 +45,16 @@ export async function waitUntilCaughtUp(
   signal: AbortSignal,
 ): Promise<CatchUp> {
   for (;;) {
-    const state = await look(session);
-    onLook(state);
-    const suspended = state.reports.some(({ topic }) => topic?.state === TopicState.SUSPENDED);
-    if (state.caughtUp && (state.shown >= expected || suspended)) return state;
+    // A service that has a process of its own may be starting again: that ends nobody's waiting.
+    const state = await look(session).catch((error) => {
+      if (!toMillraceError(error).retryable) throw error;
+      return undefined;
+    });
+    if (state !== undefined) {
+      onLook(state);
+      const suspended = state.reports.some(({ topic }) => topic?.state === TopicState.SUSPENDED);
+      if (state.caughtUp && (state.shown >= expected || suspended)) return state;
+    }
     await systemClock.sleep(250, signal);
   }
 }
