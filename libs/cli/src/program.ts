@@ -34,7 +34,11 @@ export async function runCommandLine(
     .description('Kafka topics as Iceberg and Delta tables')
     .version('0.1.0')
     .option('--data-dir <folder>', 'data folder of a running `npm start` (MILLRACE_DATA_DIR, ./data)')
-    .option('--address <service=host:port...>', 'address of a service, when there is no data folder')
+    .option(
+      '--address <service=host:port>',
+      'address of a service, when there is no data folder; may be repeated',
+      (pair: string, before: string[] = []) => [...before, pair],
+    )
     .option('--json', 'one JSON document instead of tables')
     .showHelpAfterError('(millrace --help lists the commands)')
     .exitOverride()
