@@ -54,9 +54,15 @@ export function launchWhole({ dataDir, args, env = {} }: WholeOptions): Whole & 
     child,
     dataDir,
     ended,
-    endpoints: () => readEndpoints(endpointsFile(dataDir))!,
+    endpoints() {
+      const endpoints = readEndpoints(endpointsFile(dataDir));
+      if (endpoints === undefined) throw new Error(`the whole has ended by itself (pid ${child.pid})`);
+      return endpoints;
+    },
     output: () => output,
     async report() {
+      // Who is draining may still have something to say.
+      if (!existsSync(endpointsFile(dataDir))) await Promise.race([ended, sleep(15_000)]);
       const log = await readFile(join(dataDir, 'run', 'millrace.log'), 'utf8').catch(() => '(no log)');
       const notable = log.split('\n').filter((line) => /"level":"?(40|50|60|warn|error|fatal)|WARN|ERROR/i.test(line));
       return `--- output\n${output.slice(-3000)}\n--- warnings and errors in the log\n${notable.slice(-30).join('\n').slice(-6000)}`;
