@@ -1,5 +1,5 @@
 import type { MillraceError } from '@millrace/base';
-import type { RecordIndex } from '@millrace/kafka-log';
+import type { IndexedBatch, RecordIndex } from '@millrace/kafka-log';
 import type { StructType } from '@millrace/schema';
 import { undecodable } from './avro-decoder.ts';
 import { BROKEN, checkUtf8, readInt, scratch, timesThousand } from './avro-runtime.ts';
@@ -14,28 +14,55 @@ export interface KafkaPlace {
   schemaId?: number | undefined;
 }
 
-type Fill = (column: Column, index: RecordIndex, i: number, n: number, place: KafkaPlace) => void;
+/** Fills rows n, n + 1, … of one column for records [from, to); may throw BROKEN, and then `filled` says how far it came. */
+type Fill = (column: Column, index: RecordIndex, from: number, to: number, n: number, place: KafkaPlace) => void;
 
 const TEXTS = ['append', 'delete', 'CreateTime', 'LogAppendTime'];
 
+/** Records that a fill which threw BROKEN had finished. */
+let filled = 0;
+
+// A loop a column, over typed arrays: a call a value would cost more than the value.
 const FILLS: Record<string, Fill> = {
-  partition: (column, _index, _i, n, place) => {
-    column.ints[n] = place.partition;
+  partition: (column, _index, from, to, n, place) => {
+    column.ints.fill(place.partition, n, n + to - from);
   },
-  offset: (column, index, i, n) => setNumber(column, n, index.offsets[i]!),
-  timestamp: (column, index, i, n) => {
-    const ms = index.timestampsMs[i]!;
-    if (ms < 0) return setNull(column, n);
-    setNumber(column, n, ms);
-    timesThousand(column.ints, 2 * n);
+  offset: ({ ints }, { offsets }, from, to, n) => {
+    for (let i = from, at = 2 * n; i < to; i++, at += 2) {
+      const offset = offsets[i]!;
+      const high = Math.floor(offset / 4294967296);
+      ints[at] = offset - high * 4294967296;
+      ints[at + 1] = high;
+    }
   },
-  timestamp_type: (column, index, i, n) =>
-    setText(column, n, index.batches[index.batchNumbers[i]!]!.timestampType === 'create-time' ? 2 : 3),
-  leader_epoch: (column, index, i, n) => setInt(column, n, index.batches[index.batchNumbers[i]!]!.leaderEpoch),
-  headers: (column, index, i, n) => setHeaders(column, index, i, n),
-  schema_id: (column, index, i, n, place) =>
-    setInt(column, n, index.valueLengths[i]! < 0 ? -1 : (place.schemaId ?? -1)),
-  op: (column, index, i, n) => setText(column, n, index.valueLengths[i]! < 0 ? 1 : 0),
+  timestamp: fillTimestamps,
+  timestamp_type: (column, index, from, to, n) => {
+    const pairs = constants(column, TEXTS);
+    fillByBatch(index, from, to, n, ({ timestampType }, first, end) =>
+      fillText(column, pairs, timestampType === 'create-time' ? 2 : 3, first, end),
+    );
+  },
+  leader_epoch: (column, index, from, to, n) => {
+    fillByBatch(index, from, to, n, ({ leaderEpoch }, first, end) => {
+      // Kafka writes -1 for "none".
+      if (leaderEpoch >= 0) column.ints.fill(leaderEpoch, first, end);
+      else for (let row = first; row < end; row++) setNull(column, row);
+    });
+  },
+  headers: (column, index, from, to, n) => {
+    for (filled = 0; filled < to - from; filled++) setHeaders(column, index, from + filled, n + filled);
+  },
+  schema_id: (column, { valueLengths }, from, to, n, place) => {
+    const id = place.schemaId ?? -1;
+    if (id >= 0) column.ints.fill(id, n, n + to - from);
+    for (let i = from; i < to; i++) if (id < 0 || valueLengths[i]! < 0) setNull(column, n + i - from);
+  },
+  op: (column, { valueLengths }, from, to, n) => {
+    const pairs = constants(column, TEXTS);
+    fillText(column, pairs, 0, n, n + to - from);
+    for (let i = from; i < to; i++)
+      if (valueLengths[i]! < 0) fillText(column, pairs, 1, n + i - from, n + i - from + 1);
+  },
 };
 
 /**
@@ -57,15 +84,12 @@ export function fillKafkaColumns(
   for (const [child, field] of parts.fields.entries()) {
     const fill = FILLS[field.name];
     const column = rows.columns[at]!.children[child]!;
-    let i = 0;
     try {
-      for (; i < good; i++) {
-        if (fill) fill(column, index, from + i, n + i, place);
-        else setNull(column, n + i);
-      }
+      if (fill) fill(column, index, from, from + good, n, place);
+      else for (let row = n; row < n + good; row++) setNull(column, row);
     } catch (error) {
       if (error !== BROKEN) throw error;
-      good = i;
+      good = filled;
     }
   }
   return good;
@@ -84,21 +108,46 @@ export function checkKafka(index: RecordIndex, i: number): MillraceError {
 
 const MAX_MS = 2 ** 63 / 1000;
 
-function setNumber(column: Column, n: number, value: number): void {
-  column.ints[2 * n] = value % 4294967296;
-  column.ints[2 * n + 1] = Math.floor(value / 4294967296);
+/** Milliseconds that are exact as a number of microseconds. */
+const EXACT_MS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
+
+function fillTimestamps(column: Column, { timestampsMs }: RecordIndex, from: number, to: number, n: number): void {
+  const { ints } = column;
+  for (let i = from, row = n; i < to; i++, row++) {
+    const ms = timestampsMs[i]!;
+    if (ms < 0) {
+      setNull(column, row);
+      continue;
+    }
+    const number = ms <= EXACT_MS ? ms * 1000 : ms;
+    const high = Math.floor(number / 4294967296);
+    ints[2 * row] = number - high * 4294967296;
+    ints[2 * row + 1] = high;
+    if (ms <= EXACT_MS) continue;
+    filled = i - from;
+    timesThousand(ints, 2 * row);
+  }
 }
 
-// Kafka writes -1 for "none".
-function setInt(column: Column, n: number, value: number): void {
-  if (value < 0) setNull(column, n);
-  else column.ints[n] = value;
+/** Calls `fill` with rows [first, end) for each stretch of records of one batch. */
+function fillByBatch(
+  { batches, batchNumbers }: RecordIndex,
+  from: number,
+  to: number,
+  n: number,
+  fill: (batch: IndexedBatch, first: number, end: number) => void,
+): void {
+  for (let i = from; i < to; ) {
+    const batch = batchNumbers[i]!;
+    const first = i;
+    while (i < to && batchNumbers[i] === batch) i++;
+    fill(batches[batch]!, n + first - from, n + i - from);
+  }
 }
 
-function setText(column: Column, n: number, text: number): void {
-  const pairs = constants(column, TEXTS);
-  column.starts[n] = pairs[2 * text]!;
-  column.lengths[n] = pairs[2 * text + 1]!;
+function fillText({ starts, lengths }: Column, pairs: Int32Array, text: number, first: number, end: number): void {
+  starts.fill(pairs[2 * text]!, first, end);
+  lengths.fill(pairs[2 * text + 1]!, first, end);
 }
 
 // Header (Kafka documentation, "Record Header"): keyLength varint | key | valueLength varint | value; -1 = null. The
