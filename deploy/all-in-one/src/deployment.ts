@@ -16,6 +16,10 @@ export interface DeploymentOptions {
   separate: boolean;
   commitIntervalMs: number;
   logLevel: string;
+  /** URIs. */
+  logStoreUri: string;
+  schemaSourceUri: string;
+  isDemo: boolean;
   logger: Logger;
 }
 

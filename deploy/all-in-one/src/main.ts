@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { MillraceError, toMillraceError } from '@millrace/base';
 import { dataDirOf, openSession, renderReports } from '@millrace/cli';
 import { TopicState } from '@millrace/proto/metadata_discovery';
@@ -10,7 +11,6 @@ import { type Options, parseOptions } from './options.ts';
 import { createProgress } from './progress.ts';
 import { queryLines } from './queries.ts';
 
-const options = parseOptions(process.argv.slice(2));
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -21,7 +21,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 try {
-  process.exitCode = await run(options, interrupted.signal);
+  process.exitCode = await run(parseOptions(process.argv.slice(2)), interrupted.signal);
 } catch (thrown) {
   if (interrupted.signal.aborted) process.exitCode = 0;
   else {
@@ -33,7 +33,8 @@ try {
 // Clients' channels and timers must not keep a finished process.
 process.exit();
 
-async function run({ records, exitWhenCaughtUp, converters, separate }: Options, signal: AbortSignal): Promise<number> {
+async function run(options: Options, signal: AbortSignal): Promise<number> {
+  const { records, exitWhenCaughtUp, converters, separate, log, schemas } = options;
   const logLevel = setting(
     'MILLRACE_LOG_LEVEL',
     'info',
@@ -63,10 +64,14 @@ async function run({ records, exitWhenCaughtUp, converters, separate }: Options,
       separate,
       commitIntervalMs,
       logLevel,
+      logStoreUri: `file://${resolve(log ?? folder.log)}`,
+      schemaSourceUri:
+        schemas === undefined || !/^https?:/.test(schemas) ? `file://${resolve(schemas ?? folder.schemas)}` : schemas,
+      isDemo: log === undefined && schemas === undefined,
       logger: createLogger('millrace'),
     });
     try {
-      return await follow(folder, deployment.catalogUri, records, exitWhenCaughtUp, signal);
+      return await follow(folder, deployment.catalogUri, options, signal);
     } finally {
       if (!exitWhenCaughtUp) console.error('Draining …');
       await deployment.stop();
@@ -93,8 +98,7 @@ async function makeDemo(folder: DataFolder, recordsPerTopic: number, signal: Abo
 async function follow(
   folder: DataFolder,
   catalogUri: string,
-  records: number,
-  exitWhenCaughtUp: boolean,
+  { records, exitWhenCaughtUp, log }: Options,
   signal: AbortSignal,
 ): Promise<number> {
   const session = openSession({ dataDir: folder.root });
@@ -110,7 +114,7 @@ async function follow(
     progress.end();
     const failed = report(state, catalogUri);
     if (exitWhenCaughtUp) return failed ? 1 : 0;
-    console.log(`\nFollowing new segments in ${folder.log}. Ctrl-C ends.`);
+    console.log(`\nFollowing new segments in ${log ?? folder.log}. Ctrl-C ends.`);
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     return 0;
   } finally {

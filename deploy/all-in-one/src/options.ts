@@ -6,6 +6,10 @@ export interface Options {
   exitWhenCaughtUp: boolean;
   converters: number;
   separate: boolean;
+  /** Folder in Kafka's tiered layout; default: the data folder's own. */
+  log?: string;
+  /** Folder of schemas, or URL of a registry; default: the data folder's own. */
+  schemas?: string;
 }
 
 export const DEMO_NAMESPACE = 'demo';
@@ -23,15 +27,26 @@ function positive(text: string): number {
 
 /** The command line of `npm start`; prints help and ends the process when asked to. */
 export function parseOptions(argv: string[]): Options {
-  return new Command('npm start --')
+  const options = new Command('npm start --')
     .description('All of Millrace from one command: the seven services, a demo log, an Iceberg REST catalog.')
     .option('--records <n>', 'records of each demo topic; 0 makes no demo topic', wholeNumber, 100_000)
     .option('--exit-when-caught-up', 'end with exit code 0 once every table has every record', false)
     .option('--converters <n>', 'processes that convert', positive, Math.max(1, availableParallelism() - 1))
     .option('--separate', 'every service in a process of its own (as containers have it)', false)
+    .option('--log <folder>', "segments in Kafka's tiered-storage layout (default: <data dir>/log)")
+    .option(
+      '--schemas <folder or URL>',
+      'schema folder, or a Confluent-compatible registry (default: <data dir>/schemas)',
+    )
     .addHelpText(
       'after',
       `
+With --log or --schemas no demo is made. Enable topics with: npx millrace topics enable <topic>
+
+Examples:
+  npm start -- --exit-when-caught-up --records 20000
+  npm start -- --log /var/kafka-tiered-storage --schemas http://registry:8081
+
 Environment:
   MILLRACE_DATA_DIR       holds everything: log, schemas, warehouse, state (default ./data)
   MILLRACE_CATALOG_PORT   port of the Iceberg REST catalog (default 8181; 0 takes a free one)
@@ -40,4 +55,6 @@ Environment:
     )
     .parse(argv, { from: 'user' })
     .opts<Options>();
+  const isDemo = options.log === undefined && options.schemas === undefined;
+  return { ...options, records: isDemo ? options.records : 0 };
 }

@@ -30,11 +30,16 @@ export interface Wiring {
   catalogPort: number;
   commitIntervalMs: number;
   logLevel: string;
+  /** URIs. */
+  logStoreUri: string;
+  schemaSourceUri: string;
+  /** Whether the demo's topics are enabled by themselves. */
+  isDemo: boolean;
 }
 
 /** The seven (the converter once a process), wired to each other on loopback, in the order in which they start. */
 export function defineServices(wiring: Wiring): ServiceDefinition[] {
-  const { folder, ports } = wiring;
+  const { folder, ports, logStoreUri } = wiring;
   const address = (name: keyof Wiring['ports']) => `127.0.0.1:${ports[name]}`;
   const uri = (path: string) => `file://${path}`;
   const database = (name: ServiceName) => ({ databaseUrl: `sqlite:${folder.state}/${name}.db` });
@@ -70,10 +75,10 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
       discovery.createMetadataDiscovery,
       {
         ...database('metadata-discovery'),
-        logStoreUri: uri(folder.log),
-        schemaSourceUri: uri(folder.schemas),
+        logStoreUri,
+        schemaSourceUri: wiring.schemaSourceUri,
         warehouseUri: uri(folder.warehouse),
-        topics: DEMO_TOPICS.map(({ name }) => ({
+        topics: (wiring.isDemo ? DEMO_TOPICS : []).map(({ name }) => ({
           name,
           namespace: DEMO_NAMESPACE,
           commitIntervalMs: wiring.commitIntervalMs,
@@ -81,7 +86,7 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
       },
     ),
     define('segment-reader', ports['segment-reader'], reader, reader.segmentReaderConfig, reader.createSegmentReader, {
-      logStoreUri: uri(folder.log),
+      logStoreUri,
     }),
     define(
       'iceberg-rest-catalog',
@@ -126,7 +131,7 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
       define('parquet-converter', port, converter, converter.parquetConverterConfig, converter.createParquetConverter, {
         discoveryAddress,
         segmentReaderAddress: address('segment-reader'),
-        logStoreUri: uri(folder.log),
+        logStoreUri,
       }),
     ),
   ];
