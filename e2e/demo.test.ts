@@ -45,12 +45,12 @@ async function askOracle(python: string): Promise<void> {
 }
 
 /** Every table, in every format that it has, by every reader, equals the oracle. */
-async function expectAllEqual(context: TestContext, topics = TOPICS): Promise<void> {
+async function expectAllEqual(context: TestContext, topics = TOPICS, readers = READERS): Promise<void> {
   const peers = await requirePeers(context, 'python', 'delta-kernel');
   const all = await reports(scratch.dataDir);
   const { catalogUri } = whole!.endpoints();
   for (const topic of topics) {
-    for (const reader of READERS) {
+    for (const reader of readers) {
       const report = all.get(topic)!;
       if (!hasFormat(report, reader)) continue;
       await expectTable({
@@ -230,7 +230,8 @@ test('compaction, expiry and sweep keep every value and leave no file behind', a
     expect(after.recordCount).toBe(before.recordCount);
   }
   await waitUntilCaughtUp(whole!, ends, 30_000);
-  await expectAllEqual(context);
+  const quickest = READERS.filter(({ name }) => name.startsWith('DuckDB'));
+  await expectAllEqual(context, TOPICS, quickest);
   for (const topic of TOPICS) {
     const name = `demo.${topic}`;
     await millraceJson(scratch.dataDir, 'maintenance', 'run', name, 'expire', '--retention', '0s', '--keep', '1');

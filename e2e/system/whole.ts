@@ -16,7 +16,7 @@ export interface Whole {
   output(): string;
   /** Its output and the end of its log, for failures. */
   report(): Promise<string>;
-  /** SIGINT, as Ctrl-C; resolves with the exit code. */
+  /** SIGINT; resolves with the exit code. */
   stop(): Promise<number | null>;
   /** SIGKILL to every process of the group. */
   kill(): Promise<void>;
@@ -68,7 +68,10 @@ export function launchWhole({ dataDir, args, env = {} }: WholeOptions): Whole & 
       return `--- output\n${output.slice(-3000)}\n--- warnings and errors in the log\n${notable.slice(-30).join('\n').slice(-6000)}`;
     },
     async stop() {
-      signal('SIGINT');
+      // To the program itself: npm and its shell end by the signal without telling the exit code.
+      const pid = readEndpoints(endpointsFile(dataDir))?.pid;
+      if (pid === undefined) signal('SIGINT');
+      else process.kill(pid, 'SIGINT');
       const timer = setTimeout(() => signal('SIGKILL'), 40_000);
       const code = await ended;
       clearTimeout(timer);
