@@ -14,6 +14,9 @@ export function booleanValues(): ValueWriter {
     get pageBytes() {
       return count;
     },
+    get capacityBytes() {
+      return page.length;
+    },
     dictionaryBytes: 0,
     append(vector: Vector, from: number, to: number) {
       const { values, validity, nullCount } = vector as BooleanVector;

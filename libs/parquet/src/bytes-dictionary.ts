@@ -29,6 +29,10 @@ export const bytesDictionary = (): BytesDictionary => ({
   commonPrefix: 0,
 });
 
+/** Bytes of its arrays. */
+export const capacityOf = ({ plain, starts, lengths, slots }: BytesDictionary): number =>
+  plain.bytes.length + starts.byteLength + lengths.byteLength + slots.byteLength;
+
 export function clearBytesDictionary(dictionary: BytesDictionary): void {
   dictionary.slots.fill(0);
   dictionary.count = 0;

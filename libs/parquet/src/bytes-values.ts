@@ -1,11 +1,14 @@
 import type { BytesVector, Vector } from '@millrace/columns';
 import { ByteBuffer } from './byte-buffer.ts';
-import { bytesDictionary, clearBytesDictionary, copyBytes, indexBytes } from './bytes-dictionary.ts';
+import { bytesDictionary, capacityOf, clearBytesDictionary, copyBytes, indexBytes } from './bytes-dictionary.ts';
 import { dictionaryRange, entryKeys, plainRange } from './bytes-range.ts';
 import { BLOCK, DICTIONARY_BYTES, dictionaryPays, SAMPLE_VALUES } from './dictionary-choice.ts';
 import { ENCODING } from './format.ts';
 import { bitWidth, writeIndices } from './hybrid-writer.ts';
 import type { PageValues, ValueWriter } from './values.ts';
+
+const denseStarts = new Int32Array(BLOCK);
+const denseLengths = new Int32Array(BLOCK);
 
 /**
  * BYTE_ARRAY (`fixedLength` 0) and FIXED_LEN_BYTE_ARRAY. Values go from the batch's own bytes into the dictionary, or
@@ -15,8 +18,6 @@ export function bytesValues(options: {
   fixedLength: number;
   /** Two's complement numbers: the first byte orders signed. */
   signed: boolean;
-  /** Values of a whole chunk. */
-  expectedValues: () => number;
 }): ValueWriter {
   const { fixedLength, signed } = options;
   const header = fixedLength === 0 ? 4 : 0;
@@ -24,8 +25,6 @@ export function bytesValues(options: {
   const plain = new ByteBuffer(65_536);
   let indices = new Int32Array(32_768);
   const keys = entryKeys();
-  const denseStarts = new Int32Array(BLOCK);
-  const denseLengths = new Int32Array(BLOCK);
   let count = 0;
   /** Values of the chunk before this page, and what the dictionary was then. */
   let before = { values: 0, entries: 0, bytes: 0 };
@@ -52,6 +51,7 @@ export function bytesValues(options: {
     lengths: Int32Array,
     from: number,
     to: number,
+    expectedValues: number,
   ) => {
     if (count + to - from > indices.length) {
       const grown = new Int32Array(Math.max(indices.length * 2, count + to - from));
@@ -63,9 +63,7 @@ export function bytesValues(options: {
     const tried = before.values + count;
     if (!decided && tried >= SAMPLE_VALUES) {
       decided = true;
-      if (
-        !dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, options.expectedValues())
-      )
+      if (!dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, expectedValues))
         leaveDictionary();
     } else if (dictionary.plain.length > DICTIONARY_BYTES) leaveDictionary();
   };
@@ -77,10 +75,13 @@ export function bytesValues(options: {
     get pageBytes() {
       return inDictionary ? count * 4 : plain.length;
     },
+    get capacityBytes() {
+      return capacityOf(dictionary) + plain.bytes.length + indices.byteLength + keys.keys.byteLength;
+    },
     get dictionaryBytes() {
       return dictionary.plain.length;
     },
-    append(vector: Vector, from: number, to: number) {
+    append(vector: Vector, from: number, to: number, expectedValues: number) {
       const { source, starts, lengths, validity, nullCount } = vector as BytesVector;
       const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
       const dense = validity === undefined || nullCount === 0;
@@ -96,7 +97,7 @@ export function bytesValues(options: {
           first = 0;
           last = gather(starts, lengths, validity, low, high, denseStarts, denseLengths);
         }
-        if (inDictionary) lookUp(source, view, blockStarts, blockLengths, first, last);
+        if (inDictionary) lookUp(source, view, blockStarts, blockLengths, first, last, expectedValues);
         else {
           appendPlain(source, view, blockStarts, blockLengths, first, last, plain, header);
           count += last - first;

@@ -1,15 +1,12 @@
 import type { Vector } from '@millrace/columns';
-import { booleanValues } from './boolean-values.ts';
 import { type Bound, comparator, parquetLower, parquetUpper } from './bounds.ts';
 import { ByteBuffer } from './byte-buffer.ts';
-import { bytesValues } from './bytes-values.ts';
 import { type CodecName, compressPage } from './codec.ts';
-import { ENCODING, PAGE, PHYSICAL } from './format.ts';
+import { type ColumnMemory, giveMemory, takeMemory } from './column-memory.ts';
+import { ENCODING, PAGE } from './format.ts';
 import type { Leaf } from './leaf.ts';
 import { PageLevels, resolveLeaf, slotOf } from './levels.ts';
-import { numberValues } from './number-values.ts';
 import { dataPageHeader, dictionaryPageHeader } from './page-header.ts';
-import type { ValueWriter } from './values.ts';
 
 /** A finished page, for the page index. `offset` is from the begin of the chunk's data pages. */
 export interface WrittenPage {
@@ -54,15 +51,17 @@ export interface ColumnWriterOptions {
 /** Rows that go into a page at a time where a row's size is not known beforehand. */
 const SLICE_ROWS = 2048;
 
+/** The page that is being written, whichever column's; a page of huge values does not stay. */
+const scratch = { page: new ByteBuffer(65_536) };
+const SCRATCH_BYTES = 4 << 20;
+
 /** Writes the chunks of one column, one after the other: levels and values into pages, pages compressed as they fill. */
 export class ColumnWriter {
   readonly #leaf: Leaf;
   readonly #options: ColumnWriterOptions;
   readonly #levels: PageLevels;
-  readonly #values: ValueWriter;
+  readonly #memory: ColumnMemory;
   readonly #compare: (a: Uint8Array, b: Uint8Array) => number;
-  readonly #page = new ByteBuffer(65_536);
-  readonly #dataPages = new ByteBuffer(65_536);
   #pages: WrittenPage[] = [];
   #pageEncodings = new Map<number, number>();
   #pageRows = 0;
@@ -77,18 +76,14 @@ export class ColumnWriter {
   constructor(leaf: Leaf, options: ColumnWriterOptions) {
     this.#leaf = leaf;
     this.#options = options;
-    this.#levels = new PageLevels(leaf);
+    this.#memory = takeMemory(leaf);
+    this.#levels = new PageLevels(leaf, this.#memory.levels);
     this.#compare = comparator(leaf.type, leaf.fixedLength);
-    this.#values = valuesFor(leaf, () => {
-      const rows = this.#rows + this.#pageRows;
-      const values = this.#levelsOfChunk + this.#levels.count;
-      return rows === 0 ? options.rowGroupRows : (values / rows) * options.rowGroupRows;
-    });
   }
 
   /** Bytes held in memory for the chunk begun. */
   get heldBytes(): number {
-    return this.#dataPages.length + this.#values.pageBytes + this.#values.dictionaryBytes;
+    return this.#memory.dataPages.length + this.#memory.values.pageBytes + this.#memory.values.dictionaryBytes;
   }
 
   /** Takes rows [from, to) of a batch's columns. */
@@ -99,8 +94,8 @@ export class ColumnWriter {
       const end = Math.min(to, row + Math.min(sliceRows, this.#options.pageRows - this.#pageRows));
       this.#levels.append(batch, row, end);
       this.#pageRows += end - row;
-      this.#values.append(batch.vector, slotOf(batch, row), slotOf(batch, end));
-      if (this.#pageRows >= this.#options.pageRows || this.#values.pageBytes >= this.#options.pageBytes)
+      this.#memory.values.append(batch.vector, slotOf(batch, row), slotOf(batch, end), this.#expectedValues());
+      if (this.#pageRows >= this.#options.pageRows || this.#memory.values.pageBytes >= this.#options.pageBytes)
         this.#endPage();
       row = end;
     }
@@ -111,7 +106,7 @@ export class ColumnWriter {
     if (this.#pageRows > 0) this.#endPage();
     // Pages of nulls alone name the dictionary too, so it is there even when it is empty.
     const empty = this.#pageEncodings.has(ENCODING.RLE_DICTIONARY) ? { count: 0, bytes: new Uint8Array(0) } : undefined;
-    const dictionary = this.#values.endChunk() ?? empty;
+    const dictionary = this.#memory.values.endChunk() ?? empty;
     let dictionaryPage: Uint8Array | undefined;
     if (dictionary !== undefined) {
       const compressed = compressPage(this.#options.codec, dictionary.bytes);
@@ -122,7 +117,7 @@ export class ColumnWriter {
     const chunk: WrittenChunk = {
       leaf: this.#leaf,
       dictionaryPage,
-      dataPages: this.#dataPages.used,
+      dataPages: this.#memory.dataPages.used,
       uncompressedBytes: this.#uncompressed,
       pages: this.#pages,
       pageEncodings: this.#pageEncodings,
@@ -134,7 +129,7 @@ export class ColumnWriter {
       lower: this.#min && parquetLower(this.#leaf.type, this.#min),
       upper: this.#max && parquetUpper(this.#leaf.type, this.#max),
     };
-    this.#dataPages.length = 0;
+    this.#memory.dataPages.length = 0;
     this.#pages = [];
     this.#pageEncodings = new Map();
     this.#rows = this.#levelsOfChunk = this.#nulls = this.#nans = this.#uncompressed = 0;
@@ -142,17 +137,23 @@ export class ColumnWriter {
     return chunk;
   }
 
+  /** Ends the column writer: what it worked in serves other files. All chunks must have been written. */
+  end(): void {
+    giveMemory(this.#leaf, this.#memory);
+  }
+
   #endPage(): void {
-    const page = this.#page;
+    const { page } = scratch;
     page.length = 0;
+    const expectedValues = this.#expectedValues();
     const levels = this.#levels.count;
     this.#levels.write(page);
-    const values = this.#values.writePage(page);
+    const values = this.#memory.values.writePage(page, expectedValues);
     const compressed = compressPage(this.#options.codec, page.used);
     const header = dataPageHeader(page.length, compressed.length, levels, values.encoding);
-    const offset = this.#dataPages.length;
-    this.#dataPages.append(header);
-    this.#dataPages.append(compressed);
+    const offset = this.#memory.dataPages.length;
+    this.#memory.dataPages.append(header);
+    this.#memory.dataPages.append(compressed);
     const { min, max } = values;
     this.#pages.push({
       offset,
@@ -173,6 +174,13 @@ export class ColumnWriter {
     this.#nulls += levels - values.count;
     this.#nans += values.nanCount;
     this.#uncompressed += header.length + page.length;
+    if (page.bytes.length > SCRATCH_BYTES) scratch.page = new ByteBuffer(65_536);
+  }
+
+  /** About how many values a full chunk has, nulls counted: as many a row as so far. */
+  #expectedValues(): number {
+    const values = this.#levelsOfChunk + this.#levels.count;
+    return (values / (this.#rows + this.#pageRows)) * this.#options.rowGroupRows;
   }
 
   #sliceRows(vector: Vector): number {
@@ -182,23 +190,6 @@ export class ColumnWriter {
       return Math.max(1, Math.min(SLICE_ROWS, quarter));
     }
     return this.#leaf.maxRepetition > 0 ? SLICE_ROWS : this.#options.pageRows;
-  }
-}
-
-function valuesFor(leaf: Leaf, expectedValues: () => number): ValueWriter {
-  switch (leaf.physical) {
-    case PHYSICAL.BOOLEAN:
-      return booleanValues();
-    case PHYSICAL.INT32:
-      return numberValues('int32', expectedValues);
-    case PHYSICAL.INT64:
-      return numberValues('int64', expectedValues);
-    case PHYSICAL.FLOAT:
-      return numberValues('float', expectedValues);
-    case PHYSICAL.DOUBLE:
-      return numberValues('double', expectedValues);
-    default:
-      return bytesValues({ fixedLength: leaf.fixedLength, signed: leaf.type.kind === 'decimal', expectedValues });
   }
 }
 

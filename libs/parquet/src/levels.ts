@@ -49,16 +49,24 @@ export function slotOf(batch: LeafBatch, row: number): number {
   return slot;
 }
 
+/** Levels, a byte each: the arrays grow. */
+export interface LevelBytes {
+  definition: Uint8Array;
+  repetition: Uint8Array;
+}
+
+export const levelBytes = (): LevelBytes => ({ definition: new Uint8Array(0), repetition: new Uint8Array(0) });
+
 /** Definition and repetition levels of one page, a byte each; a page whose levels are all alike keeps only their count. */
 export class PageLevels {
   count = 0;
-  #definition = new Uint8Array(32_768);
-  #repetition = new Uint8Array(0);
   #uniform = -1;
   readonly #leaf: Leaf;
+  readonly #bytes: LevelBytes;
 
-  constructor(leaf: Leaf) {
+  constructor(leaf: Leaf, bytes: LevelBytes) {
     this.#leaf = leaf;
+    this.#bytes = bytes;
   }
 
   /** Adds the levels of rows [from, to). */
@@ -70,7 +78,7 @@ export class PageLevels {
     else {
       this.#reserve(to - from);
       this.#spread();
-      flatLevels(validities, full, from, to, this.#definition, this.count);
+      flatLevels(validities, full, from, to, this.#bytes.definition, this.count);
       this.count += to - from;
     }
   }
@@ -79,13 +87,13 @@ export class PageLevels {
   write(out: ByteBuffer): void {
     const { maxRepetition, maxDefinition } = this.#leaf;
     if (maxRepetition > 0) {
-      withLength(out, () => writeLevels(this.#repetition, this.count, bitWidth(maxRepetition), out));
+      withLength(out, () => writeLevels(this.#bytes.repetition, this.count, bitWidth(maxRepetition), out));
     }
     if (maxDefinition > 0) {
       const width = bitWidth(maxDefinition);
       withLength(out, () => {
         if (this.#uniform >= 0) writeRun(this.#uniform, this.count, width, out);
-        else writeLevels(this.#definition, this.count, width, out);
+        else writeLevels(this.#bytes.definition, this.count, width, out);
       });
     }
     this.count = 0;
@@ -97,7 +105,7 @@ export class PageLevels {
     if (this.#uniform !== level) {
       this.#reserve(count);
       this.#spread();
-      this.#definition.fill(level, this.count, this.count + count);
+      this.#bytes.definition.fill(level, this.count, this.count + count);
     }
     this.count += count;
   }
@@ -113,27 +121,27 @@ export class PageLevels {
       most += high - low;
     }
     this.#reserve(most);
-    this.count = nestedLevels(segments, 0, from, to, 0, this.#definition, this.#repetition, this.count);
+    this.count = nestedLevels(segments, 0, from, to, 0, this.#bytes.definition, this.#bytes.repetition, this.count);
   }
 
   /** Turns "all alike" into levels that are there. */
   #spread(): void {
-    if (this.#uniform >= 0) this.#definition.fill(this.#uniform, 0, this.count);
+    if (this.#uniform >= 0) this.#bytes.definition.fill(this.#uniform, 0, this.count);
     this.#uniform = -1;
   }
 
   #reserve(more: number): void {
     const needed = this.count + more;
-    if (needed > this.#definition.length) {
-      const definition = new Uint8Array(Math.max(needed, this.#definition.length * 2));
+    if (needed > this.#bytes.definition.length) {
+      const definition = new Uint8Array(Math.max(needed, this.#bytes.definition.length * 2));
       // What a uniform page has not spread yet is garbage here, and overwritten by #spread.
-      definition.set(this.#definition.subarray(0, Math.min(this.count, this.#definition.length)));
-      this.#definition = definition;
+      definition.set(this.#bytes.definition.subarray(0, Math.min(this.count, this.#bytes.definition.length)));
+      this.#bytes.definition = definition;
     }
-    if (this.#leaf.maxRepetition > 0 && this.#definition.length > this.#repetition.length) {
-      const repetition = new Uint8Array(this.#definition.length);
-      repetition.set(this.#repetition);
-      this.#repetition = repetition;
+    if (this.#leaf.maxRepetition > 0 && this.#bytes.definition.length > this.#bytes.repetition.length) {
+      const repetition = new Uint8Array(this.#bytes.definition.length);
+      repetition.set(this.#bytes.repetition);
+      this.#bytes.repetition = repetition;
     }
   }
 }

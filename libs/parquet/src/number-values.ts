@@ -9,15 +9,17 @@ import type { PageValues, ValueWriter } from './values.ts';
 
 export type NumberKind = 'int32' | 'int64' | 'float' | 'double';
 
+/** Indices of the page that is being written, whichever column's. */
+let indices = new Int32Array(32_768);
+
 /**
  * INT32, INT64, FLOAT, DOUBLE. The page is gathered in PLAIN form; when it is full it is looked up in the dictionary, so
- * that going back to PLAIN costs nothing. `expectedValues` = of a whole chunk.
+ * that going back to PLAIN costs nothing.
  */
-export function numberValues(kind: NumberKind, expectedValues: () => number): ValueWriter {
+export function numberValues(kind: NumberKind): ValueWriter {
   const width = kind === 'int32' || kind === 'float' ? 1 : 2;
   const dictionary = numberDictionary();
   let page = new Int32Array(32_768 * width);
-  let indices = new Int32Array(32_768);
   let count = 0;
   /** Values of the chunk before this page. */
   let earlier = 0;
@@ -32,7 +34,7 @@ export function numberValues(kind: NumberKind, expectedValues: () => number): Va
   };
 
   /** Looks the page up; false, once and for the chunk, when the dictionary does not pay or has grown too large. */
-  const lookUp = (): boolean => {
+  const lookUp = (expectedValues: number): boolean => {
     if (indices.length < count) indices = new Int32Array(page.length / width);
     const before = dictionary.count;
     for (let from = 0; from < count; from += BLOCK) {
@@ -42,7 +44,7 @@ export function numberValues(kind: NumberKind, expectedValues: () => number): Va
       if (!decided && (earlier + to >= SAMPLE_VALUES || to === count)) {
         const tried = earlier + to;
         decided = tried >= SAMPLE_VALUES;
-        if (!dictionaryPays(tried, dictionary.count, 4 * width, decided ? expectedValues() : tried)) break;
+        if (!dictionaryPays(tried, dictionary.count, 4 * width, decided ? expectedValues : tried)) break;
       }
       if (dictionary.count * 4 * width > DICTIONARY_BYTES) break;
       if (to === count) return true;
@@ -57,6 +59,9 @@ export function numberValues(kind: NumberKind, expectedValues: () => number): Va
     },
     get pageBytes() {
       return count * 4 * width;
+    },
+    get capacityBytes() {
+      return page.byteLength + dictionary.words.byteLength + dictionary.slots.byteLength;
     },
     get dictionaryBytes() {
       return dictionary.count * 4 * width;
@@ -75,9 +80,9 @@ export function numberValues(kind: NumberKind, expectedValues: () => number): Va
       } else if (width === 1) count = gatherWords(words, numbers.validity, from, to, page, count);
       else count = gatherPairs(words, numbers.validity, from, to, page, count);
     },
-    writePage(out: ByteBuffer): PageValues {
+    writePage(out: ByteBuffer, expectedValues: number): PageValues {
       const { min, max, nanCount } = range();
-      if (inDictionary && count > 0) inDictionary = lookUp();
+      if (inDictionary && count > 0) inDictionary = lookUp(expectedValues);
       if (inDictionary) {
         const bits = bitWidth(Math.max(0, dictionary.count - 1));
         out.reserve(1);

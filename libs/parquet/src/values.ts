@@ -17,10 +17,12 @@ export interface ValueWriter {
   readonly pageCount: number;
   /** About how many bytes the page begun takes in memory. */
   readonly pageBytes: number;
-  /** Takes the slots [from, to) of a vector, nulls left out. */
-  append(vector: Vector, from: number, to: number): void;
+  /** Takes the slots [from, to) of a vector, nulls left out. `expectedValues`: about how many a whole chunk will have. */
+  append(vector: Vector, from: number, to: number, expectedValues: number): void;
   /** Writes the page begun and begins the next. */
-  writePage(out: ByteBuffer): PageValues;
+  writePage(out: ByteBuffer, expectedValues: number): PageValues;
+  /** Bytes of all its arrays, used or not. */
+  readonly capacityBytes: number;
   /** Bytes of the dictionary so far. */
   readonly dictionaryBytes: number;
   /** Ends the chunk: its dictionary in PLAIN, if a page used one. */

@@ -175,6 +175,7 @@ export function createParquetWriter(init: {
       new DataView(tail.buffer).setUint32(0, footer.length, true);
       tail.set(MAGIC, 4);
       await write(tail);
+      for (const column of columns) column.end();
       return {
         sizeBytes: position,
         recordCount: rowCount,
