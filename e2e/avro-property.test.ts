@@ -60,7 +60,7 @@ test.for(topics)(
     const all = await waitUntilCaughtUp(whole!, { [topic]: ends[topic]! }, 60_000);
     const table = addressOf(all.get(topic)!, whole!.endpoints().catalogUri);
     for (const reader of READERS.filter(({ name }) => ['DuckDB (Iceberg)', 'Delta Kernel'].includes(name))) {
-      await expectTable({ reader, folder: peers[reader.peer as keyof typeof peers], table, expected, outDir });
+      await expectTable({ reader, folder: peers[reader.peer], table, expected, outDir });
     }
   },
 );

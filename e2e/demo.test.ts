@@ -55,7 +55,7 @@ async function expectAllEqual(context: TestContext, topics = TOPICS, readers = R
       if (!hasFormat(report, reader)) continue;
       await expectTable({
         reader,
-        folder: peers[reader.peer as keyof typeof peers],
+        folder: peers[reader.peer],
         table: addressOf(report, catalogUri),
         expected: expectedRows(topic),
         outDir: scratch.outDir,
@@ -128,7 +128,7 @@ test.for(READERS.flatMap((reader) => TOPICS.map((topic) => ({ reader, topic })))
     const table = addressOf((await reports(scratch.dataDir)).get(topic)!, whole!.endpoints().catalogUri);
     const { rows } = await expectTable({
       reader,
-      folder: peers[reader.peer as keyof typeof peers],
+      folder: peers[reader.peer],
       table,
       expected: expectedRows(topic),
       outDir: scratch.outDir,

@@ -14,7 +14,7 @@ export interface TableAddress {
 export interface Reader {
   name: string;
   format: 'iceberg' | 'delta';
-  peer: Peer;
+  peer: Extract<Peer, 'python' | 'delta-kernel'>;
   /** Writes the table's canonical rows to `out`. */
   read(folder: string, table: TableAddress, out: string): Promise<unknown>;
 }
