@@ -1,8 +1,11 @@
 import { join } from 'node:path';
 import { runCommand } from './command.ts';
 
-/** Software that is not ours: Python readers and the oracle, a Kafka broker with its tools, Delta Kernel. */
-export type Peer = 'python' | 'kafka' | 'delta-kernel';
+/**
+ * Software that is not ours: Python readers and the oracle, a Kafka broker with its tools, Delta Kernel, a schema
+ * registry, Iceberg's own REST catalog.
+ */
+export type Peer = 'python' | 'kafka' | 'delta-kernel' | 'registry' | 'iceberg-rest';
 
 /** Of a test's context (vitest): `skip` ends the test. */
 export interface SkippableTest {
@@ -17,6 +20,11 @@ const NEEDS: Record<Peer, [command: string, ...args: string[]][]> = {
   ],
   'delta-kernel': [
     ['javac', '-version'],
+    ['mvn', '-v'],
+  ],
+  registry: [['mvn', '-v']],
+  'iceberg-rest': [
+    ['java', '-version'],
     ['mvn', '-v'],
   ],
 };

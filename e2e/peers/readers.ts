@@ -1,5 +1,4 @@
 import { runJava } from './java.ts';
-import type { Peer } from './peers.ts';
 import { runPython } from './python.ts';
 
 /** A table as readers are pointed at it. */

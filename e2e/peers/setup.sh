@@ -1,6 +1,7 @@
 #!/bin/bash
-# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] (default: all). What it downloads and builds lies
-# under ${MILLRACE_PEERS:-~/.cache/millrace-peers}, by the hash of what it was made from, so a change makes it anew.
+# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] [registry] [iceberg-rest] (default: all). What it
+# downloads and builds lies under ${MILLRACE_PEERS:-~/.cache/millrace-peers}, by the hash of what it was made from, so a
+# change makes it anew.
 # Prints one line a peer: "<peer> <folder>".
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,22 +21,32 @@ make_java() {
   local folder=$1 pom=$2; shift 2
   mkdir -p "$folder/classes"
   mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$folder/lib"
-  javac -nowarn -cp "$folder/lib/*" -d "$folder/classes" "$@"
+  [ $# -eq 0 ] || javac -nowarn -cp "$folder/lib/*" -d "$folder/classes" "$@"
 }
 
-[ $# -gt 0 ] || set -- python kafka delta-kernel
+# make_registry FOLDER POM: the unpacked server
+make_registry() {
+  mvn -q -B -f "$2" dependency:unpack-dependencies -DoutputDirectory="$1"
+  test -e "$1/quarkus-run.jar"
+}
+
+[ $# -gt 0 ] || set -- python kafka delta-kernel registry iceberg-rest
 for peer; do
   case $peer in
     python) files=("$here/python/requirements.txt") ;;
     kafka | delta-kernel) files=("$here/$peer/pom.xml" "$here/$peer"/*.java "$here"/java/*.java) ;;
-    *) echo "no such peer: $peer (python, kafka, delta-kernel)" >&2; exit 2 ;;
+    registry | iceberg-rest) files=("$here/$peer/pom.xml") ;;
+    *) echo "no such peer: $peer (python, kafka, delta-kernel, registry, iceberg-rest)" >&2; exit 2 ;;
   esac
   folder=$(folder_of "$peer" "${files[@]}")
   (
     flock 9
     if [ ! -e "$folder/.done" ]; then
       rm -rf "$folder"
-      if [ "$peer" = python ]; then make_python "$folder"; else make_java "$folder" "${files[@]}"; fi >&2
+      case $peer in
+        python | registry) "make_$peer" "$folder" "${files[@]}" ;;
+        *) make_java "$folder" "${files[@]}" ;;
+      esac >&2
       touch "$folder/.done"
     fi
   ) 9>"$folder.lock"
