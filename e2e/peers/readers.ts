@@ -13,7 +13,7 @@ export interface TableAddress {
 export interface Reader {
   name: string;
   format: 'iceberg' | 'delta';
-  peer: Extract<Peer, 'python' | 'delta-kernel'>;
+  peer: 'python' | 'delta-kernel';
   /** Writes the table's canonical rows to `out`. */
   read(folder: string, table: TableAddress, out: string): Promise<unknown>;
 }
