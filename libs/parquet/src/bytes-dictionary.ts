@@ -11,14 +11,25 @@ export interface BytesDictionary {
   /** Where entry i's content begins in `plain`, and its length. */
   starts: Int32Array;
   lengths: Int32Array;
-  /** Four words each, in one line of the cache: hash, entry + 1, start, length; a power of two of them, at most half full. */
+  /**
+   * Four words each, in one line of the cache; a power of two of them, at most half full. Of up to 8 bytes: the first four,
+   * entry + 1, the last four, length: nothing else is looked at. Of more: hash, entry + 1, start in `plain`, length.
+   */
   slots: Int32Array;
   /** Bytes that all entries begin with alike. */
   commonPrefix: number;
 }
 
 const FIRST_SLOTS = 8192;
+/** Up to so many bytes lie in the slot itself. */
+const SHORT = 8;
+/** Slots that stay in the first cache anyway are not touched beforehand. */
+const TOUCHED_SLOTS = 8192;
+
+// Of the values of one block: the hash, and the first and third word of the slot that would be theirs.
 const hashes = new Int32Array(BLOCK);
+const firsts = new Int32Array(BLOCK);
+const thirds = new Int32Array(BLOCK);
 
 export const bytesDictionary = (): BytesDictionary => ({
   count: 0,
@@ -55,37 +66,42 @@ export function indexBytes(
   at: number,
   header: number,
 ): void {
-  let total = 0;
-  for (let i = from; i < to; i++) {
-    const length = lengths[i]!;
-    hashes[i - from] = hashBytes(source, view, starts[i]!, length);
-    total += length + header;
-  }
-  reserve(dictionary, to - from, total);
+  reserve(dictionary, to - from, hashBlock(source, view, starts, lengths, from, to) + (to - from) * header);
   const { slots, plain } = dictionary;
   const mask = (slots.length >> 2) - 1;
-  touched = touch(slots, mask, plain.bytes, to - from);
+  if (mask >= TOUCHED_SLOTS) touched = touch(slots, mask, plain.bytes, to - from);
+  let lastStart = -1;
+  let lastLength = 0;
+  let entry = 0;
   for (let i = from; i < to; i++) {
     const start = starts[i]!;
     const length = lengths[i]!;
-    const hash = hashes[i - from]!;
-    let slot = 4 * (hash & mask);
-    let entry = slots[slot + 1]!;
-    while (
-      entry !== 0 &&
-      (slots[slot] !== hash ||
-        slots[slot + 3] !== length ||
-        !equalBytes(source, view, start, plain.bytes, plain.view, slots[slot + 2]!, length))
-    ) {
-      slot = (slot + 4) & (4 * mask + 3);
+    // The symbols of an enum, and constants, lie in one place for all rows.
+    if (start !== lastStart || length !== lastLength) {
+      const first = firsts[i - from]!;
+      const third = thirds[i - from]!;
+      let slot = 4 * (hashes[i - from]! & mask);
       entry = slots[slot + 1]!;
-    }
-    if (entry === 0) {
-      entry = enter(dictionary, source, view, start, length, header);
-      slots[slot] = hash;
-      slots[slot + 1] = entry;
-      slots[slot + 2] = plain.length - length;
-      slots[slot + 3] = length;
+      while (
+        entry !== 0 &&
+        (slots[slot] !== first ||
+          slots[slot + 3] !== length ||
+          (length <= SHORT
+            ? slots[slot + 2] !== third
+            : !equalBytes(source, view, start, plain.bytes, plain.view, slots[slot + 2]!, length)))
+      ) {
+        slot = (slot + 4) & (4 * mask + 3);
+        entry = slots[slot + 1]!;
+      }
+      if (entry === 0) {
+        entry = enter(dictionary, source, view, start, length, header);
+        slots[slot] = first;
+        slots[slot + 1] = entry;
+        slots[slot + 2] = length <= SHORT ? third : plain.length - length;
+        slots[slot + 3] = length;
+      }
+      lastStart = start;
+      lastLength = length;
     }
     indices[at + i - from] = entry - 1;
   }
@@ -97,8 +113,46 @@ export let touched = 0;
 /** Loads the slots, and the entries they lead to, of a whole block: the misses overlap, and the look-ups then hit. */
 function touch(slots: Int32Array, mask: number, bytes: Uint8Array, count: number): number {
   let sum = 0;
-  for (let i = 0; i < count; i++) sum ^= bytes[slots[4 * (hashes[i]! & mask) + 2]!]!;
+  for (let i = 0; i < count; i++) {
+    const slot = 4 * (hashes[i]! & mask);
+    sum ^= slots[slot + 3]! > SHORT ? bytes[slots[slot + 2]!]! : slots[slot + 2]!;
+  }
   return sum;
+}
+
+/** Fills hashes, firsts and thirds; answers how many bytes the values have. */
+function hashBlock(
+  source: Uint8Array,
+  view: DataView,
+  starts: Int32Array,
+  lengths: Int32Array,
+  from: number,
+  to: number,
+): number {
+  let total = 0;
+  let lastStart = -1;
+  let lastLength = 0;
+  for (let i = from, k = 0; i < to; i++, k++) {
+    const start = starts[i]!;
+    const length = lengths[i]!;
+    total += length;
+    if (start === lastStart && length === lastLength) continue;
+    lastStart = start;
+    lastLength = length;
+    if (length > SHORT) hashes[k] = firsts[k] = hashBytes(view, start, length);
+    else {
+      let first = 0;
+      let third = 0;
+      if (length >= 4) {
+        first = view.getInt32(start, true);
+        third = view.getInt32(start + length - 4, true);
+      } else for (let at = 0; at < length; at++) first |= source[start + at]! << (8 * at);
+      firsts[k] = first;
+      thirds[k] = third;
+      hashes[k] = hashShort(first, third, length);
+    }
+  }
+  return total;
 }
 
 function enter(
@@ -127,17 +181,25 @@ function enter(
   return ++dictionary.count;
 }
 
-function hashBytes(source: Uint8Array, view: DataView, start: number, length: number): number {
-  let hash = length;
-  if (length >= 4) {
-    const last = start + length - 4;
-    for (let at = start; at < last; at += 4) {
-      hash = Math.imul(hash ^ view.getInt32(at, true), 0x9e3779b1);
-      hash = (hash << 13) | (hash >>> 19);
-    }
-    hash = Math.imul(hash ^ view.getInt32(last, true), 0x9e3779b1);
-  } else for (let i = 0; i < length; i++) hash = Math.imul(hash ^ source[start + i]!, 0x9e3779b1);
-  hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);
+function hashShort(first: number, third: number, length: number): number {
+  const hash = Math.imul(first ^ Math.imul(third ^ length, 0x85ebca6b), 0x9e3779b1);
+  return Math.imul(hash ^ (hash >>> 15), 0x27d4eb2f) ^ (hash >>> 13);
+}
+
+/** Of more than 8 bytes, in two lanes that do not wait for each other. */
+function hashBytes(view: DataView, start: number, length: number): number {
+  let even = length;
+  let odd = 0x27d4eb2f;
+  const last = start + length - 8;
+  for (let at = start; at < last; at += 8) {
+    even = Math.imul(even ^ view.getInt32(at, true), 0x9e3779b1);
+    odd = Math.imul(odd ^ view.getInt32(at + 4, true), 0x85ebca6b);
+    even = (even << 13) | (even >>> 19);
+    odd = (odd << 15) | (odd >>> 17);
+  }
+  even = Math.imul(even ^ view.getInt32(last, true), 0x9e3779b1);
+  odd = Math.imul(odd ^ view.getInt32(last + 4, true), 0x85ebca6b);
+  const hash = Math.imul(even ^ (even >>> 15) ^ (odd << 16) ^ (odd >>> 16), 0xc2b2ae35);
   return hash ^ (hash >>> 13);
 }
 
@@ -199,7 +261,8 @@ function reserve(dictionary: BytesDictionary, values: number, bytes: number): vo
   const slots = new Int32Array(4 * size);
   for (let i = 0; i < old.length; i += 4) {
     if (old[i + 1] === 0) continue;
-    let slot = 4 * (old[i]! & (size - 1));
+    const hash = old[i + 3]! > SHORT ? old[i]! : hashShort(old[i]!, old[i + 2]!, old[i + 3]!);
+    let slot = 4 * (hash & (size - 1));
     while (slots[slot + 1] !== 0) slot = (slot + 4) & (4 * size - 1);
     for (let n = 0; n < 4; n++) slots[slot + n] = old[i + n]!;
   }
