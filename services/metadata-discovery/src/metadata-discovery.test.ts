@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -222,6 +225,32 @@ describe('schemas', () => {
     await expect.poll(async () => (await status('orders')).state, WAIT).toBe(TopicState.SUSPENDED);
     expect((await status('orders')).error).toMatchObject({ code: 'schema-change-refused', context: { field: 'id' } });
     expect((await status('others')).state).toBe(TopicState.RUNNING);
+  });
+
+  test('a registry that is away is named until it is back; what needs no new schema goes on', async () => {
+    const answers: Record<string, unknown> = {
+      '/subjects/t-value/versions': [1],
+      '/subjects/t-value/versions/1': { id: 1, version: 1, schema: V1 },
+      '/subjects/t-value/versions/latest': { id: 1, version: 1, schema: V1 },
+    };
+    const registry = createServer(({ url }, response) => {
+      response.statusCode = answers[url!] === undefined ? 404 : 200;
+      response.setHeader('connection', 'close').end(JSON.stringify(answers[url!] ?? {}));
+    });
+    await once(registry.listen(0, '127.0.0.1'), 'listening');
+    const { port } = registry.address() as AddressInfo;
+    await start({ schemaSourceUri: `http://127.0.0.1:${port}` });
+    await segment('t', 0, 0, 10);
+    await topics.enableTopic({ topic: 't' });
+    await complete((await lease())!);
+    await once(registry.close(), 'close');
+    await expect.poll(async () => (await status('t')).error?.code, WAIT).toBe('registry-unavailable');
+    await segment('t', 0, 10, 20);
+    expect((await lease(10_000))!.split).toMatchObject({ startOffset: 10n, endOffset: 20n });
+    expect((await status('t')).error?.message).toMatch(/registry http:.* does not answer: .*ECONNREFUSED/);
+    await once(registry.listen(port, '127.0.0.1'), 'listening');
+    await expect.poll(async () => (await status('t')).error, WAIT).toBeUndefined();
+    await once(registry.close(), 'close');
   });
 });
 

@@ -45,6 +45,8 @@ export interface TopicEffectDeps {
 /** Does what a topic's actor decided. Every write is one transaction of the ledger, safe against other owners (I5). */
 export function topicEffects(name: string, deps: TopicEffectDeps) {
   let schemasLookedMs = Number.NEGATIVE_INFINITY;
+  /** Why the last look for schemas failed: shown until one succeeds. */
+  let schemaNotice: ErrorDetail | undefined;
   let shownNotice = '';
 
   async function plan(
@@ -63,14 +65,20 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
       if (!(await followOrSuspend(topic, signal))) return undefined;
     }
     if (refresh) await replan(topic, log, signal);
-    return planPartitions(topic, log, signal);
+    return (await planPartitions(topic, log, signal)) ?? schemaNotice;
   }
 
+  /** A source of schemas that is away stops nobody: records whose schemas are known go on. */
   async function followOrSuspend(topic: LedgerTopic, signal: AbortSignal): Promise<boolean> {
     try {
       if (await followSchemas(deps.db, deps.schemas, topic, deps.clock.now(), signal)) deps.ledger.notify();
+      schemaNotice = undefined;
       return true;
     } catch (error) {
+      if (isKind(error, 'unavailable', 'deadline')) {
+        schemaNotice = errorToDetail(error);
+        return true;
+      }
       if (!isKind(error, 'unsupported', 'invalid')) throw error;
       await suspend(topic, toMillraceError(error, { topic: name }));
       return false;
