@@ -15,7 +15,7 @@ export function queryLines(catalogUri: string, { table, iceberg, delta }: TableR
       '  from pyiceberg.catalog import load_catalog',
       `  load_catalog('lake', type='rest', uri='${catalogUri}').load_table('${namespace}.${name}').scan().to_arrow()`,
       'Spark',
-      '  spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.11.0 \\',
+      '  spark-sql --packages org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0 \\',
       '    --conf spark.sql.catalog.lake=org.apache.iceberg.spark.SparkCatalog \\',
       `    --conf spark.sql.catalog.lake.type=rest --conf spark.sql.catalog.lake.uri=${catalogUri} \\`,
       `    -e 'SELECT count(*) FROM lake.${namespace}.${name}'`,
