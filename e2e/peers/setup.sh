@@ -26,7 +26,8 @@ make_java() {
 
 # make_registry FOLDER POM: the unpacked server
 make_registry() {
-  mvn -q -B -f "$2" dependency:unpack-dependencies -DoutputDirectory="$1"
+  # Without a place of their own the marks of what is unpacked would lie beside the POM, and outlive the folder.
+  mvn -q -B -f "$2" dependency:unpack-dependencies -DoutputDirectory="$1" -DmarkersDirectory="$1/markers"
   test -e "$1/quarkus-run.jar"
 }
 
