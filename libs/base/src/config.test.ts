@@ -15,6 +15,7 @@ const schema = z.object({
     .array(z.object({ name: z.string() }))
     .default([])
     .describe('topics'),
+  late: z.number().describe('described before its default').default(3),
   log: z.object({ level: z.enum(['info', 'debug']).default('info').describe('least level') }).prefault({}),
 });
 
@@ -30,6 +31,7 @@ test('defaults, file, and the environment over the file', () => {
     warehouseUri: 'file:///a',
     rowGroupBytes: 9,
     topics: [{ name: 'orders' }],
+    late: 3,
     log: { level: 'debug' },
   });
   expect(loadConfig(schema, 'MR', { MR_WAREHOUSE_URI: '12', MR_LOG_LEVEL: 'debug' })).toMatchObject({
@@ -46,7 +48,10 @@ test.each([
   ],
   ['warehouseUri: a\nlog:\n  lvl: info', /config\.yaml: unknown key log\.lvl; legal keys: log\.level/],
   ['warehouseUri: a\nlog:\n  level: loud', /config\.yaml: log\.level: .*"info"\|"debug".*\(least level\)/],
-  ['rowGroupBytes: 7', /config\.yaml: warehouseUri: .*\(URI of the warehouse\)/],
+  [
+    'rowGroupBytes: 7',
+    /^warehouseUri is not set: give it as warehouseUri in .*config\.yaml, or as MR_WAREHOUSE_URI \(URI of the warehouse\)$/,
+  ],
   ['- a', /must hold a mapping/],
   ['a: [', /is not YAML/],
 ])('%j is refused with file, key and legal values', (text, message) => {
@@ -69,6 +74,7 @@ test('every key is described', () => {
     'warehouseUri | MR_WAREHOUSE_URI | required | URI of the warehouse',
     'rowGroupBytes | MR_ROW_GROUP_BYTES | 64 | bytes of a row group',
     'topics | MR_TOPICS | [] | topics',
+    'late | MR_LATE | 3 | described before its default',
     'log.level | MR_LOG_LEVEL | "info" | least level',
   ]);
 });

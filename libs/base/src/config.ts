@@ -50,8 +50,12 @@ export function loadConfig<S extends z.ZodObject>(
         .filter((l) => l.startsWith(parent));
       return `${where(path)}: unknown key ${issue.keys.map((k) => parent + k).join(', ')}; legal keys: ${legal.join(', ')}`;
     }
-    const leaf = leaves(schema).find((l) => l.path.join('.') === path)?.leaf;
-    const about = leaf?.description === undefined ? '' : ` (${leaf.description})`;
+    const found = leaves(schema).find((l) => l.path.join('.') === path);
+    const about = found === undefined ? '' : ` (${descriptionOf(found.leaf)})`;
+    if (found !== undefined && !sources.has(path) && !hasPath(values, found.path)) {
+      const places = `as ${path} in ${file ?? `a YAML file named by ${prefix}_CONFIG`}, or as ${envName(prefix, found.path)}`;
+      return `${path} is not set: give it ${places}${about}`;
+    }
     return `${where(path)}: ${path}: ${issue.message}${about}`;
   });
   throw new MillraceError('invalid', messages.join('\n'), {
@@ -65,7 +69,7 @@ export function describeConfig(schema: z.ZodObject, prefix: string): string[] {
   return leaves(schema).map(({ path, leaf }) => {
     const fallback = leaf.safeParse(undefined);
     const shown = fallback.success && fallback.data !== undefined ? JSON.stringify(fallback.data) : 'required';
-    return `${path.join('.')} | ${envName(prefix, path)} | ${fallback.success && fallback.data === undefined ? 'unset' : shown} | ${leaf.description ?? ''}`;
+    return `${path.join('.')} | ${envName(prefix, path)} | ${fallback.success && fallback.data === undefined ? 'unset' : shown} | ${descriptionOf(leaf)}`;
   });
 }
 
@@ -127,6 +131,9 @@ function strict(schema: z.ZodObject): z.ZodType {
   return z.strictObject(shape);
 }
 
+/** Also of a type that was described before it got its default. */
+const descriptionOf = (type: z.ZodType): string => type.description ?? unwrap(type).description ?? '';
+
 const isStringLike = (type: z.ZodType): boolean => {
   const inner = unwrap(type);
   return inner instanceof z.ZodString || inner instanceof z.ZodEnum || inner instanceof z.ZodLiteral;
@@ -134,6 +141,9 @@ const isStringLike = (type: z.ZodType): boolean => {
 
 const envName = (prefix: string, path: string[]): string =>
   [prefix, ...path.map((part) => part.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase())].join('_');
+
+const hasPath = (values: unknown, path: string[]): boolean =>
+  path.reduce<unknown>((node, part) => (node as Record<string, unknown> | undefined)?.[part], values) !== undefined;
 
 function setPath(target: Record<string, unknown>, path: string[], value: unknown): void {
   let node = target;
