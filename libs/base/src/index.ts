@@ -4,3 +4,4 @@ export * from './errors.ts';
 export * from './json.ts';
 export * from './names.ts';
 export * from './retry.ts';
+export * from './turns.ts';

@@ -7,6 +7,7 @@ export * from './ledger-database.ts';
 export * from './plan.ts';
 export * from './projection.ts';
 export * from './projector.ts';
+export * from './provenance.ts';
 export * from './stored-file.ts';
 export * from './tables.ts';
 export * from './topic-state.ts';

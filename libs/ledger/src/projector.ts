@@ -1,5 +1,13 @@
 import { type Actor, type Scheduler, startActor } from '@millrace/actor';
-import { type Clock, formatTableName, isKind, MillraceError, systemClock, type TableName } from '@millrace/base';
+import {
+  type Clock,
+  createTurns,
+  formatTableName,
+  isKind,
+  MillraceError,
+  systemClock,
+  type TableName,
+} from '@millrace/base';
 import type { TableFormat } from '@millrace/proto/common';
 import { type LedgerService, type LedgerTable, VersionKind } from '@millrace/proto/metadata_discovery';
 import type { Client } from '@millrace/rpc';
@@ -44,7 +52,7 @@ export function runProjector(options: ProjectorOptions): Projector {
   const actors = new Map<string, Actor<ProjectorState, ProjectorMessage>>();
   const waiting = new Map<number, { resolve: () => void; reject: (error: unknown) => void }>();
   const stopped = new AbortController();
-  const turns = semaphore(options.concurrency ?? 4);
+  const turns = createTurns(options.concurrency ?? 4);
   let nextWaiter = 1;
 
   function actorOf(table: TableName): Actor<ProjectorState, ProjectorMessage> {
@@ -195,21 +203,4 @@ async function rebuild(
     target.rebuild(table, state),
   );
   return first.version;
-}
-
-/** Runs at most `limit` actions at once, in the order they came. */
-function semaphore(limit: number): <T>(action: () => Promise<T>) => Promise<T> {
-  let free = limit;
-  const queue: (() => void)[] = [];
-  return async (action) => {
-    if (free > 0) free--;
-    else await new Promise<void>((resolve) => queue.push(resolve));
-    try {
-      return await action();
-    } finally {
-      const next = queue.shift();
-      if (next === undefined) free++;
-      else next();
-    }
-  };
 }

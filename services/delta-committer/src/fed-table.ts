@@ -1,14 +1,7 @@
-import { hoursInterval, type Metadata, parseJson, type Snapshot, stringifyJson } from '@millrace/delta';
-import type { PartitionOffsets } from '@millrace/proto/common';
+import { hoursInterval, type Metadata, type Snapshot } from '@millrace/delta';
 import type { LedgerTable } from '@millrace/proto/metadata_discovery';
 
-/** What the projection writes into tables that a topic feeds. In commitInfo: */
-export const LEDGER_VERSION = 'millrace.ledger-version';
-/** Offsets that a commit adds: JSON of partition → [start, end). */
-export const OFFSETS = 'millrace.offsets';
-/** Offsets that the table covers since its start, in the same form. */
-export const POSITIONS = 'millrace.positions';
-/** In the table's properties: */
+/** What the projection writes into the properties of tables that a topic feeds. */
 export const DISABLED = 'millrace.disabled';
 const TABLE_UUID = 'millrace.table-uuid';
 const TOPIC = 'millrace.topic';
@@ -61,16 +54,3 @@ export function disabledProperties({ configuration }: Metadata): Record<string, 
   const tenYears = hoursInterval(TEN_YEARS_HOURS);
   return { ...configuration, [FILE_RETENTION]: tenYears, [LOG_RETENTION]: tenYears, [DISABLED]: 'true' };
 }
-
-export const formatOffsets = (offsets: PartitionOffsets[]): string =>
-  stringifyJson(Object.fromEntries(offsets.map((range) => [range.partition, [range.startOffset, range.endOffset]])));
-
-/** The inverse of formatOffsets. */
-export const parseOffsets = (text: string) =>
-  Object.entries(parseJson(text) as Record<string, [number | bigint, number | bigint]>).map(
-    ([partition, [start, end]]) => ({
-      partition: Number(partition),
-      startOffset: BigInt(start),
-      endOffset: BigInt(end),
-    }),
-  );

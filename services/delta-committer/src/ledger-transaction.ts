@@ -17,19 +17,11 @@ import {
   type Transaction,
   upgradeProtocol,
 } from '@millrace/delta';
+import { formatOffsets, LEDGER_VERSION, OFFSETS, POSITIONS } from '@millrace/ledger';
 import type { DataFile, PartitionOffsets } from '@millrace/proto/common';
 import { type LedgerTable, type LedgerVersion, VersionKind } from '@millrace/proto/metadata_discovery';
 import { fromIcebergSchemaJson } from '@millrace/schema';
-import {
-  disabledProperties,
-  followedProperties,
-  formatOffsets,
-  isDisabled,
-  LEDGER_VERSION,
-  OFFSETS,
-  POSITIONS,
-  type TableDefaults,
-} from './fed-table.ts';
+import { disabledProperties, followedProperties, isDisabled, type TableDefaults } from './fed-table.ts';
 
 const ENGINE = 'Millrace/0.1.0';
 

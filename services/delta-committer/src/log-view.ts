@@ -1,7 +1,8 @@
 import { isKind } from '@millrace/base';
 import { type CommitInfo, listLog, loadSnapshot, oldestReadableVersion, readCommit } from '@millrace/delta';
+import { LEDGER_VERSION, POSITIONS, parseOffsets } from '@millrace/ledger';
 import type { ObjectStore } from '@millrace/object-store';
-import { LEDGER_VERSION, ledgerVersionOf, POSITIONS, parseOffsets } from './fed-table.ts';
+import { ledgerVersionOf } from './fed-table.ts';
 
 export interface CommitView {
   deltaVersion: number;

@@ -1,13 +1,9 @@
 import { MillraceError } from '@millrace/base';
 import { MAIN_BRANCH, type TableMetadata, type TableUpdate } from '@millrace/iceberg';
+import { LEDGER_VERSION } from '@millrace/ledger';
 import { formatIdent, type TableIdent } from './catalog-errors.ts';
 
 /** What the projection writes into tables that a topic feeds. */
-export const LEDGER_VERSION = 'millrace.ledger-version';
-/** Offsets that a snapshot adds: JSON of partition → [start, end). */
-export const OFFSETS = 'millrace.offsets';
-/** Offsets that the table covers since its start, in the same form. */
-export const POSITIONS = 'millrace.positions';
 export const TABLE_UUID = 'millrace.table-uuid';
 export const TOPIC = 'millrace.topic';
 export const DISABLED = 'millrace.disabled';

@@ -7,25 +7,22 @@ import {
   newTableMetadata,
   prepareSnapshot,
   type SchemaJson,
-  stringifyJson,
   type TableFiles,
   type TableMetadata,
   type TableUpdate,
 } from '@millrace/iceberg';
-import type { LedgerState, ProjectionTarget } from '@millrace/ledger';
+import {
+  formatOffsets,
+  LEDGER_VERSION,
+  type LedgerState,
+  OFFSETS,
+  POSITIONS,
+  type ProjectionTarget,
+} from '@millrace/ledger';
 import { type PartitionOffsets, type DataFile as ProtoDataFile, TableFormat } from '@millrace/proto/common';
 import { type LedgerTable, type LedgerVersion, VersionKind } from '@millrace/proto/metadata_discovery';
 import { formatIdent, type TableIdent } from './catalog-errors.ts';
-import {
-  DISABLED,
-  LEDGER_VERSION,
-  ledgerVersionOf,
-  OFFSETS,
-  POSITIONS,
-  TABLE_UUID,
-  TOPIC,
-  TYPE_MAPPING,
-} from './fed-table.ts';
+import { DISABLED, ledgerVersionOf, TABLE_UUID, TOPIC, TYPE_MAPPING } from './fed-table.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { CatalogTable, TableChange, Tables } from './tables.ts';
 
@@ -226,17 +223,6 @@ const summaryOf = (
   [OFFSETS]: formatOffsets(offsets),
   [POSITIONS]: formatOffsets(positions),
 });
-
-const formatOffsets = (offsets: PartitionOffsets[]): string =>
-  stringifyJson(Object.fromEntries(offsets.map((range) => [range.partition, [range.startOffset, range.endOffset]])));
-
-/** The inverse of what a summary holds. Offsets stay below 2^53. */
-export const parseOffsets = (text: string | undefined) =>
-  Object.entries(JSON.parse(text ?? '{}') as Record<string, [number, number]>).map(([partition, [start, end]]) => ({
-    partition: Number(partition),
-    startOffset: BigInt(start),
-    endOffset: BigInt(end),
-  }));
 
 const uriOf = (location: string, path: string): string => `${location}/${path}`;
 

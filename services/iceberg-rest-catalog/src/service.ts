@@ -1,12 +1,11 @@
 import { MillraceError, type TableName } from '@millrace/base';
 import { currentSnapshot, type Snapshot, type TableMetadata } from '@millrace/iceberg';
-import type { Projector } from '@millrace/ledger';
+import { POSITIONS, type Projector, parseOffsets } from '@millrace/ledger';
 import type { TableRef } from '@millrace/proto/common';
 import { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
 import { errorToDetail, type ImplementedService, implement } from '@millrace/rpc';
 import type { TableIdent } from './catalog-errors.ts';
-import { DISABLED, ledgerVersionOf, POSITIONS } from './fed-table.ts';
-import { parseOffsets } from './projection-target.ts';
+import { DISABLED, ledgerVersionOf } from './fed-table.ts';
 import { oldestLedgerVersion, type SnapshotExpiry, snapshotVersion } from './snapshots.ts';
 import type { Tables } from './tables.ts';
 
@@ -54,7 +53,7 @@ export const icebergCatalogService = ({ tables, projector, expiry, catalogUri }:
         catalogUri,
         recordCount: BigInt(current?.summary['total-records'] ?? 0),
         fileCount: BigInt(current?.summary['total-data-files'] ?? 0),
-        positions: parseOffsets(current?.summary[POSITIONS]),
+        positions: parseOffsets(current?.summary[POSITIONS] ?? '{}'),
         ...detail,
       };
     },

@@ -10,8 +10,8 @@ import {
   type TableFiles,
   type TableMetadata,
 } from '@millrace/iceberg';
+import { LEDGER_VERSION } from '@millrace/ledger';
 import type { TableIdent } from './catalog-errors.ts';
-import { LEDGER_VERSION } from './fed-table.ts';
 import type { CatalogTable, Tables } from './tables.ts';
 
 export interface ExpiryRequest {

@@ -1,5 +1,5 @@
 import { type Actor, startActor } from '@millrace/actor';
-import { formatTableName, MillraceError, type TableName, toMillraceError } from '@millrace/base';
+import { createTurns, formatTableName, MillraceError, type TableName, toMillraceError } from '@millrace/base';
 import type { LedgerTable } from '@millrace/proto/metadata_discovery';
 import { dueMs, type JobRecord, type Schedule } from '@millrace/tasks';
 import {
@@ -45,21 +45,9 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
   /** How often each job of each table has ended in this process. */
   const ends = new Map<string, number>();
   let lastId = 0;
-  let running = 0;
-  const turns: (() => void)[] = [];
 
   /** At most so many jobs at a time, whatever their tables. */
-  async function inTurn<T>(action: () => Promise<T>): Promise<T> {
-    if (running >= options.maxConcurrentJobs) await new Promise<void>((resolve) => turns.push(resolve));
-    else running++;
-    try {
-      return await action();
-    } finally {
-      const next = turns.shift();
-      if (next === undefined) running--;
-      else next();
-    }
-  }
+  const inTurn = createTurns(options.maxConcurrentJobs);
 
   function actorOf(table: TableName): Actor<MaintenanceState, MaintenanceMessage> {
     const key = formatTableName(table);
