@@ -1,3 +1,4 @@
+export { columnType, topLevelFields } from './avro-columns.ts';
 export * from './avro-mapping.ts';
 export * from './avro-parse.ts';
 export * from './avro-schema.ts';
@@ -6,8 +7,12 @@ export * from './evolve.ts';
 export * from './folder-source.ts';
 export * from './frame.ts';
 export * from './iceberg-json.ts';
+export { type JsonSchema, jsonTopFields } from './json-columns.ts';
 export * from './kafka-struct.ts';
+export * from './protobuf-mapping.ts';
+export * from './protobuf-schema.ts';
 export * from './registry-source.ts';
-export type { RegisteredSchema, SchemaSource } from './schema-source.ts';
+export type { RegisteredSchema, SchemaLanguage, SchemaSource } from './schema-source.ts';
 export * from './single-value.ts';
 export * from './table-schema.ts';
+export { newField, type TopField } from './top-field.ts';

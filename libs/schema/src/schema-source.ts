@@ -1,10 +1,12 @@
 import { MillraceError } from '@millrace/base';
 
+/** The languages that registries keep schemas in. */
+export type SchemaLanguage = 'avro' | 'protobuf' | 'json';
+
 /** A schema under its id. The text stands for itself: what it referred to has been written into it. */
 export interface RegisteredSchema {
   id: number;
-  /** Only Avro so far. */
-  type: 'avro';
+  type: SchemaLanguage;
   text: string;
   /** The subject and version that it was asked for by; absent when asked for by id. */
   subject?: string;

@@ -60,6 +60,8 @@ export interface Field {
    * Travels between services; table metadata does not have it.
    */
   source?: 'key' | 'kafka';
+  /** Number of the Protobuf field that the column comes from: it stays when the name changes. Travels as `source` does. */
+  number?: number;
 }
 
 export interface TableSchema {
