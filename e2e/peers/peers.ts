@@ -3,9 +3,9 @@ import { runCommand } from './command.ts';
 
 /**
  * Software that is not ours: Python readers and the oracle, a Kafka broker with its tools, Delta Kernel, a schema
- * registry, Iceberg's own REST catalog.
+ * registry, Iceberg's own REST catalog, PostgreSQL's programs.
  */
-export type Peer = 'python' | 'kafka' | 'delta-kernel' | 'registry' | 'iceberg-rest';
+export type Peer = 'python' | 'kafka' | 'delta-kernel' | 'registry' | 'iceberg-rest' | 'postgres';
 
 /** Of a test's context (vitest): `skip` ends the test. */
 export interface SkippableTest {
@@ -23,6 +23,7 @@ const NEEDS: Record<Peer, [command: string, ...args: string[]][]> = {
     ['mvn', '-v'],
   ],
   registry: [['mvn', '-v']],
+  postgres: [],
   'iceberg-rest': [
     ['java', '-version'],
     ['mvn', '-v'],

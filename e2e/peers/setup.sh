@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] [registry] [iceberg-rest] (default: all). What it
+# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] [registry] [iceberg-rest] [postgres] (default: all). What it
 # downloads and builds lies under ${MILLRACE_PEERS:-~/.cache/millrace-peers}, by the hash of what it was made from, so a
 # change makes it anew.
 # Prints one line a peer: "<peer> <folder>".
@@ -31,13 +31,19 @@ make_registry() {
   test -e "$1/quarkus-run.jar"
 }
 
-[ $# -gt 0 ] || set -- python kafka delta-kernel registry iceberg-rest
+[ $# -gt 0 ] || set -- python kafka delta-kernel registry iceberg-rest postgres
 for peer; do
   case $peer in
     python) files=("$here/python/requirements.txt") ;;
     kafka | delta-kernel) files=("$here/$peer/pom.xml" "$here/$peer"/*.java "$here"/java/*.java) ;;
     registry | iceberg-rest) files=("$here/$peer/pom.xml") ;;
-    *) echo "no such peer: $peer (python, kafka, delta-kernel, registry, iceberg-rest)" >&2; exit 2 ;;
+    postgres)
+      # Debian keeps its programs out of PATH.
+      initdb=$(command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -1) || true
+      [ -n "$initdb" ] || { echo 'PostgreSQL is not installed (Debian: apt-get install postgresql)' >&2; exit 1; }
+      echo "postgres $(dirname "$(readlink -f "$initdb")")"
+      continue ;;
+    *) echo "no such peer: $peer (python, kafka, delta-kernel, registry, iceberg-rest, postgres)" >&2; exit 2 ;;
   esac
   folder=$(folder_of "$peer" "${files[@]}")
   (

@@ -19,6 +19,7 @@ export interface DeploymentOptions {
   /** URIs. */
   logStoreUri: string;
   schemaSourceUri: string;
+  database: string | undefined;
   isDemo: boolean;
   logger: Logger;
 }

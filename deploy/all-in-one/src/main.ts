@@ -34,7 +34,7 @@ try {
 process.exit();
 
 async function run(options: Options, signal: AbortSignal): Promise<number> {
-  const { records, exitWhenCaughtUp, converters, separate, log, schemas } = options;
+  const { records, exitWhenCaughtUp, converters, separate, log, schemas, database } = options;
   const logLevel = setting(
     'MILLRACE_LOG_LEVEL',
     'info',
@@ -67,6 +67,7 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
       logStoreUri: `file://${resolve(log ?? folder.log)}`,
       schemaSourceUri:
         schemas === undefined || !/^https?:/.test(schemas) ? `file://${resolve(schemas ?? folder.schemas)}` : schemas,
+      database,
       isDemo: log === undefined && schemas === undefined,
       logger: createLogger('millrace'),
     });

@@ -10,6 +10,8 @@ export interface Options {
   log?: string;
   /** Folder of schemas, or URL of a registry; default: the data folder's own. */
   schemas?: string;
+  /** URL of a PostgreSQL database, a schema for each service; default: SQLite files in the data folder. */
+  database?: string;
 }
 
 export const DEMO_NAMESPACE = 'demo';
@@ -25,6 +27,11 @@ function positive(text: string): number {
   return value;
 }
 
+function postgresDatabase(text: string): string {
+  if (!/^postgres(ql)?:\/\/\S+$/.test(text)) throw new InvalidArgumentError('postgres://user@host:5432/database');
+  return text;
+}
+
 /** The command line of `npm start`; prints help and ends the process when asked to. */
 export function parseOptions(argv: string[]): Options {
   const options = new Command('npm start --')
@@ -38,6 +45,11 @@ export function parseOptions(argv: string[]): Options {
       '--schemas <folder or URL>',
       'schema folder, or a Confluent-compatible registry (default: <data dir>/schemas)',
     )
+    .option(
+      '--database <URL>',
+      'PostgreSQL for the state of all services (default: SQLite in <data dir>/state)',
+      postgresDatabase,
+    )
     .addHelpText(
       'after',
       `
@@ -49,6 +61,7 @@ Examples:
 
 Environment:
   MILLRACE_DATA_DIR       holds everything: log, schemas, warehouse, state (default ./data)
+  PGPASSWORD              password for --database, so that the command line needs to hold none
   MILLRACE_CATALOG_PORT   port of the Iceberg REST catalog (default 8181; 0 takes a free one)
   MILLRACE_LOG_LEVEL      least level in <data dir>/run/millrace.log (default info)
   MILLRACE_COMMIT_INTERVAL_MS   how often the demo's tables are committed at the least (default 2000)`,

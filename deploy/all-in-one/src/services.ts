@@ -33,6 +33,8 @@ export interface Wiring {
   /** URIs. */
   logStoreUri: string;
   schemaSourceUri: string;
+  /** PostgreSQL's URL; absent: SQLite files. */
+  database: string | undefined;
   /** Whether the demo's topics are enabled by themselves. */
   isDemo: boolean;
 }
@@ -42,7 +44,12 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
   const { folder, ports, logStoreUri } = wiring;
   const address = (name: keyof Wiring['ports']) => `127.0.0.1:${ports[name]}`;
   const uri = (path: string) => `file://${path}`;
-  const database = (name: ServiceName) => ({ databaseUrl: `sqlite:${folder.state}/${name}.db` });
+  const database = (name: ServiceName) => {
+    if (wiring.database === undefined) return { databaseUrl: `sqlite:${folder.state}/${name}.db` };
+    const url = new URL(wiring.database);
+    url.searchParams.set('schema', name.replaceAll('-', '_'));
+    return { databaseUrl: url.href };
+  };
   const common = { host: '127.0.0.1', logLevel: wiring.logLevel, traces: folder.traceFile };
   const discoveryAddress = address('metadata-discovery');
   const converterAddress = wiring.converterPorts.map((port) => `127.0.0.1:${port}`).join(',');

@@ -3,6 +3,8 @@ import { dirname } from 'node:path';
 import { MillraceError, systemClock, toMillraceError } from '@millrace/base';
 import { Kysely } from 'kysely';
 import { type Migration, migrate } from './migrations.ts';
+import { type PostgresOptions, postgresDialect } from './postgres-dialect.ts';
+import { postgresUrl } from './postgres-url.ts';
 import { type SqliteOptions, sqliteDialect } from './sqlite-dialect.ts';
 
 export interface Database<Schema> {
@@ -11,32 +13,37 @@ export interface Database<Schema> {
 }
 
 /**
- * Opens a database and brings its schema up to date. `sqlite:<path>` (the file and its folders are made when they are
- * not there) or `sqlite::memory:`. Concurrent transactions wait for each other; inside `db.transaction()` use only the
- * handle that it gives: a query on `db` would wait for the transaction that waits for it.
+ * Opens a database and brings its schema up to date: `sqlite:<path>` (the file and its folders are made when they are
+ * not there), `sqlite::memory:`, or `postgres://user@host:5432/database?schema=name` (the schema is made; one for each
+ * service, when services share a database). Transactions that write run one after another, also between processes;
+ * inside `db.transaction()` use only the handle that it gives: a query on `db` could wait for the transaction that waits
+ * for it. Text compares by its bytes, booleans are 0 and 1, whole numbers stay below 2^53.
  *
- * Errors while in use: `unavailable` (another process holds the lock longer than 10 s), `exhausted` (disk full),
- * `already-exists` (code "unique-violation"), `corrupt`, `permission`.
+ * Errors while in use: `unavailable` (another process holds the lock longer than 10 s, or the server can't be reached),
+ * `exhausted` (disk full), `already-exists` (code "unique-violation"), `corrupt`, `permission`.
  */
 export async function openDatabase<Schema>(
   url: string,
   migrations: readonly Migration[],
-  options: Partial<SqliteOptions> = {},
+  options: Partial<SqliteOptions & PostgresOptions> = {},
 ): Promise<Database<Schema>> {
-  const path = sqlitePath(url);
-  if (path !== ':memory:') {
+  const postgres = postgresUrl(url);
+  const name = postgres?.name ?? sqlitePath(url);
+  if (postgres === undefined && name !== ':memory:') {
     try {
-      mkdirSync(dirname(path), { recursive: true });
+      mkdirSync(dirname(name), { recursive: true });
     } catch (error) {
-      throw toMillraceError(error, { database: path });
+      throw toMillraceError(error, { database: name });
     }
   }
-  const db = new Kysely<Schema>({ dialect: sqliteDialect(path, options) });
+  const db = new Kysely<Schema>({
+    dialect: postgres ? postgresDialect(postgres, options) : sqliteDialect(name, options),
+  });
   try {
-    await migrate(db, migrations, (options.clock ?? systemClock).now());
+    await migrate(db, migrations, (options.clock ?? systemClock).now(), postgres?.schema);
   } catch (error) {
     await db.destroy().catch(() => {});
-    throw toMillraceError(error, { database: path });
+    throw toMillraceError(error, { database: name });
   }
   return { db, close: () => db.destroy() };
 }
@@ -47,7 +54,7 @@ function sqlitePath(url: string): string {
     // The scheme alone: a URL of another database may hold a password.
     throw new MillraceError(
       'unsupported',
-      `database ${JSON.stringify(`${/^[a-z0-9+]*/i.exec(url)![0]}:…`)} is not supported; legal: sqlite:<path of a file>, sqlite::memory:`,
+      `database ${JSON.stringify(`${/^[a-z0-9+]*/i.exec(url)![0]}:…`)} is not supported; legal: sqlite:<path of a file>, sqlite::memory:, postgres://user@host:5432/database?schema=name`,
       { code: 'database-url' },
     );
   }

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isKind } from '@millrace/base';
+import { testDatabaseUrl } from '@millrace/database/testing';
 import { ErrorPolicy, TableFormat } from '@millrace/proto/common';
 import { VersionKind } from '@millrace/proto/metadata_discovery';
 import fc from 'fast-check';
@@ -112,7 +113,7 @@ const step = fc.record({
 test('random interleavings of plan, lease, complete, expire, commit and rewrite keep I1, I2 and I6', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
-      const { db, close } = await openLedger('sqlite::memory:');
+      const { db, close } = await openLedger(testDatabaseUrl());
       const tableUuid = await enable(db);
       // The model: leases ever given, the newest open epoch of a split, the epoch that completed it.
       const given: GivenLease[] = [];
@@ -191,7 +192,7 @@ test('random interleavings of plan, lease, complete, expire, commit and rewrite 
 
 test('two processes on one database, with planners, converters and committers each, keep I1, I2 and I6', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-ledger-'));
-  const url = `sqlite:${join(folder, 'ledger.db')}`;
+  const url = testDatabaseUrl(join(folder, 'ledger.db'));
   const databases = [await openLedger(url), await openLedger(url)];
   const tableUuid = await enable(databases[0]!.db);
   const end = 24;

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { testDatabaseUrl } from '@millrace/database/testing';
 import { ErrorDetailSchema, ErrorKind, ErrorPolicy, TableFormat } from '@millrace/proto/common';
 import { TopicState, VersionKind } from '@millrace/proto/metadata_discovery';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -20,7 +21,7 @@ const when = { nowMs: 1_000, traceparent: '' };
 
 let db: LedgerDb;
 let close: () => Promise<void>;
-beforeEach(async () => ({ db, close } = await openLedger('sqlite::memory:')));
+beforeEach(async () => ({ db, close } = await openLedger(testDatabaseUrl())));
 afterEach(() => close());
 
 const enable = (topic: string, name = topic) =>

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MillraceError } from '@millrace/base';
 import { type Database, openDatabase } from '@millrace/database';
+import { testDatabaseUrl } from '@millrace/database/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
   dueMs,
@@ -17,7 +18,7 @@ import {
 let folder: string;
 let database: Database<JobSchema & ScheduleSchema>;
 const open = async () => {
-  database = await openDatabase(`sqlite:${join(folder, 't.db')}`, [jobsMigration, schedulesMigration]);
+  database = await openDatabase(testDatabaseUrl(join(folder, 't.db')), [jobsMigration, schedulesMigration]);
 };
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'millrace-tasks-'));

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatTableName, MillraceError, type TableName } from '@millrace/base';
 import type { CatalogAdapter, CatalogSettings } from '@millrace/catalogs';
+import { testDatabaseUrl } from '@millrace/database/testing';
 import { CatalogPublisherService } from '@millrace/proto/catalog_publisher';
 import { TableFormat } from '@millrace/proto/common';
 import { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
@@ -168,7 +169,7 @@ beforeEach(async () => {
   config = publisherConfig.parse({
     port: 0,
     drainMs: 200,
-    databaseUrl: `sqlite:${join(folder, 'p.db')}`,
+    databaseUrl: testDatabaseUrl(join(folder, 'p.db')),
     discoveryAddress: address,
     icebergAddress: address,
     minPublishIntervalMs: 5,

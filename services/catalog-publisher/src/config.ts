@@ -8,7 +8,9 @@ export const publisherConfig = z.object({
   databaseUrl: z
     .string()
     .default('sqlite:data/catalog-publisher.db')
-    .describe('where integrations and publications are kept: sqlite:<path>'),
+    .describe(
+      'where integrations and publications are kept: sqlite:<path>, or postgres://user@host:5432/database?schema=name',
+    ),
   discoveryAddress: z.string().default('127.0.0.1:7801').describe('gRPC address of metadata-discovery (the ledger)'),
   icebergAddress: z.string().default('127.0.0.1:7804').describe('gRPC address of iceberg-rest-catalog'),
   checkIntervalMs: z

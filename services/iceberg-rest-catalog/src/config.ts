@@ -8,7 +8,9 @@ export const icebergCatalogConfig = z.object({
   databaseUrl: z
     .string()
     .default('sqlite:data/iceberg-rest-catalog.db')
-    .describe('where namespaces and table pointers are kept: sqlite:<path>'),
+    .describe(
+      'where namespaces and table pointers are kept: sqlite:<path>, or postgres://user@host:5432/database?schema=name',
+    ),
   discoveryAddress: z.string().default('127.0.0.1:7801').describe('gRPC address of metadata-discovery (the ledger)'),
   warehouseUri: z.string().default('data/warehouse').describe('folder or URI under which tables lie'),
   tableLocations: z

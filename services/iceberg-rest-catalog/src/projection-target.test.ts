@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Clock, systemClock } from '@millrace/base';
+import { testDatabaseUrl } from '@millrace/database/testing';
 import {
   currentSchema,
   currentSnapshot,
@@ -30,7 +31,7 @@ const schema = (...names: string[]) =>
 async function openCatalog(root: string) {
   const store = localStore(join(root, 'warehouse'));
   const files = tableFiles([store]);
-  const database = await openCatalogDatabase(`sqlite:${join(root, 'catalog.db')}`);
+  const database = await openCatalogDatabase(testDatabaseUrl(join(root, 'catalog.db')));
   const namespaces = catalogNamespaces(database.db);
   const tables = catalogTables(database.db, files);
   let now = 1_000_000;

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
+import { testDatabaseUrl } from '@millrace/database/testing';
 import { parseJson, stringifyJson, type TableUpdate } from '@millrace/iceberg';
 import { DataFileSchema, TableFormat } from '@millrace/proto/common';
 import { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
@@ -53,7 +54,7 @@ export async function startFixture() {
   });
   const ledger = fakeLedger(fed);
   const config = icebergCatalogConfig.parse({
-    databaseUrl: `sqlite:${root}/catalog.db`,
+    databaseUrl: testDatabaseUrl(`${root}/catalog.db`),
     warehouseUri: `${root}/warehouse`,
     restPort: 0,
     port: 0,

@@ -1,3 +1,4 @@
+import { testDatabaseUrl } from '@millrace/database/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createIcebergRestCatalog, icebergCatalogConfig } from './index.ts';
 import { type Json, schema, setProperty, startFixture } from './rest.fixture.ts';
@@ -204,7 +205,7 @@ describe('the server', () => {
 
   test('beyond loopback a token is needed, and checked', async () => {
     const base = {
-      databaseUrl: 'sqlite::memory:',
+      databaseUrl: testDatabaseUrl(),
       warehouseUri: `${fixture.root}/w2`,
       restPort: 0,
       port: 0,

@@ -8,7 +8,9 @@ export const maintenanceConfig = z.object({
   databaseUrl: z
     .string()
     .default('sqlite:data/maintenance-scheduler.db')
-    .describe('where policies and the job history are kept: sqlite:<path>; one scheduler a database'),
+    .describe(
+      'where policies and the job history are kept: sqlite:<path>, or postgres://user@host:5432/database?schema=name; one scheduler a database',
+    ),
   warehouseUri: z.string().default('data/warehouse').describe('folder or URI under which tables lie'),
   discoveryAddress: z.string().default('127.0.0.1:7801').describe('gRPC address of metadata-discovery (the ledger)'),
   converterAddress: z.string().default('127.0.0.1:7803').describe('gRPC address of parquet-converter'),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { seededRandom } from '@millrace/actor';
 import { type Clock, systemClock } from '@millrace/base';
+import { testDatabaseUrl } from '@millrace/database/testing';
 import { TableFormat } from '@millrace/proto/common';
 import { JobKind, JobState, MaintenanceSchedulerService, type Policy } from '@millrace/proto/maintenance_scheduler';
 import { type Client, createClient, type RpcServer, type RunningService } from '@millrace/rpc';
@@ -17,7 +18,7 @@ let fakes: RpcServer;
 let service: RunningService;
 let client: Client<typeof MaintenanceSchedulerService>;
 
-async function start(tickMs = 3_600_000, databaseUrl = 'sqlite::memory:'): Promise<void> {
+async function start(tickMs = 3_600_000, databaseUrl = testDatabaseUrl()): Promise<void> {
   const clock: Clock = { now: world.now, sleep: systemClock.sleep };
   const config = maintenanceConfig.parse({
     port: 0,
@@ -340,7 +341,7 @@ test('I4: whatever happens in between and in whatever order, nothing that is sho
 
 describe('the schedule', () => {
   test('runs what is due by policy, tells where each value comes from, and pages its history', async () => {
-    const file = `sqlite:${join(folder, 'm.db')}`;
+    const file = testDatabaseUrl(join(folder, 'm.db'));
     await stop();
     await start(3_600_000, file);
     appendMany(6);

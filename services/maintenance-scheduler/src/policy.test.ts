@@ -1,4 +1,5 @@
 import { openDatabase } from '@millrace/database';
+import { testDatabaseUrl } from '@millrace/database/testing';
 import { expect, test } from 'vitest';
 import { BUILT_IN, policyValues, protoName, resolvePolicy } from './policy.ts';
 import { type PolicySchema, policiesMigration, policyStore } from './policy-store.ts';
@@ -19,7 +20,7 @@ test('the nearest level decides each field', () => {
 });
 
 test('setting a field leaves the others; setting none ends the scope', async () => {
-  const { db, close } = await openDatabase<PolicySchema>('sqlite::memory:', [policiesMigration]);
+  const { db, close } = await openDatabase<PolicySchema>(testDatabaseUrl(), [policiesMigration]);
   const store = policyStore(db);
   const table = { namespace: 'demo', name: 'orders' };
   await store.set({ namespace: '', name: '' }, { compactMinFiles: 20, snapshotRetentionMs: 5 });

@@ -44,7 +44,10 @@ export type TopicRule = z.infer<typeof topicRule>;
 
 export const metadataDiscoveryConfig = z.object({
   ...listenConfig(7801),
-  databaseUrl: z.string().default('sqlite:./data/metadata-discovery.db').describe('database: sqlite:<path>'),
+  databaseUrl: z
+    .string()
+    .default('sqlite:./data/metadata-discovery.db')
+    .describe('database: sqlite:<path>, or postgres://user@host:5432/database?schema=name'),
   logStoreUri: z.string().describe("URI of the folder or bucket in Kafka's tiered-storage layout"),
   schemaSourceUri: z
     .string()

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { testDatabaseUrl } from '@millrace/database/testing';
 import {
   createSegmentBuilder,
   encodeProducerSnapshot,
@@ -46,7 +47,7 @@ let ledger: ReturnType<typeof createClient<typeof LedgerService>>;
 async function start(more: Record<string, unknown> = {}) {
   const config = metadataDiscoveryConfig.parse({
     port: 0,
-    databaseUrl: `sqlite:${join(folder, 'ledger.db')}`,
+    databaseUrl: testDatabaseUrl(join(folder, 'ledger.db')),
     logStoreUri: join(folder, 'log'),
     schemaSourceUri: `file://${join(folder, 'schemas')}`,
     warehouseUri: `file://${join(folder, 'warehouse')}`,
