@@ -12,7 +12,7 @@ import {
   type QueryResult,
   RawNode,
 } from 'kysely';
-import pg from 'pg';
+import type pg from 'pg';
 import { toPostgresError } from './postgres-error.ts';
 import type { PostgresUrl } from './postgres-url.ts';
 
@@ -58,7 +58,9 @@ function postgresDriver(url: PostgresUrl, options: PostgresOptions): Driver {
   };
   return {
     async init() {
-      pool = new pg.Pool({
+      // Only who uses it pays for it.
+      const { default: driver } = await import('pg');
+      pool = new driver.Pool({
         connectionString: url.connectionString,
         options: `-c search_path=${url.schema}`,
         application_name: 'millrace',
@@ -67,7 +69,7 @@ function postgresDriver(url: PostgresUrl, options: PostgresOptions): Driver {
         lock_timeout: options.busyTimeoutMs,
         idle_in_transaction_session_timeout: IDLE_TRANSACTION_MS,
         keepAlive: true,
-        types: { getTypeParser },
+        types: { getTypeParser: typeParsers(driver) },
       });
       // An idle connection that the server ends is replaced at its next use; without a listener it would end the process.
       pool.on('error', () => {});
@@ -188,16 +190,16 @@ function toPostgres(value: unknown): unknown {
 }
 
 /** Types by their object ids (pg_type.dat): bool 16, bytea 17, int8 20, numeric 1700 (sums of int8). */
-function getTypeParser(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
+const typeParsers = (driver: typeof pg) => (oid: number, format?: 'text' | 'binary') => {
   if (oid === 20 || oid === 1700) return toNumber;
-  if (oid === 16) return (text) => (text === 't' ? 1 : 0);
-  const parse = pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown;
+  if (oid === 16) return (text: string) => (text === 't' ? 1 : 0);
+  const parse = driver.types.getTypeParser(oid, format as 'text') as (text: string) => unknown;
   if (oid !== 17) return parse;
-  return (text) => {
+  return (text: string) => {
     const bytes = parse(text) as Buffer;
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   };
-}
+};
 
 function toNumber(text: string): number {
   const value = Number(text);
