@@ -10,7 +10,7 @@ import type { ColumnType, Field, PrimitiveType, TableSchema } from './table-sche
  *           | {"type": "list", "element-id", "element-required", "element"}
  *           | {"type": "map", "key-id", "key", "value-id", "value-required", "value"}
  *
- * Keys of our own travel between services only: "last-column-id", a field's "millrace-source" and "millrace-number".
+ * Keys of our own travel between services only: "last-column-id", a field's "millrace-source" and "millrace-origin".
  */
 export function toIcebergSchemaJson(schema: TableSchema): string {
   return JSON.stringify({
@@ -44,7 +44,7 @@ function structToJson(fields: Field[], internal: boolean, defaults = internal): 
       ...(field.doc === undefined ? {} : { doc: field.doc }),
       ...(field.writeDefault === undefined || !defaults ? {} : { 'write-default': field.writeDefault }),
       ...(field.source === undefined || !internal ? {} : { 'millrace-source': field.source }),
-      ...(field.number === undefined || !internal ? {} : { 'millrace-number': field.number }),
+      ...(field.origin === undefined || !internal ? {} : { 'millrace-origin': field.origin }),
     })),
   };
 }
@@ -143,7 +143,7 @@ function readStruct(json: Record<string, unknown>, path: string, ids: Set<number
     names.add(name);
     const doc = field['doc'];
     const source = field['millrace-source'];
-    const number = field['millrace-number'];
+    const origin = field['millrace-origin'];
     return {
       id: takeId(field['id'], here, ids),
       name,
@@ -152,7 +152,7 @@ function readStruct(json: Record<string, unknown>, path: string, ids: Set<number
       ...(typeof doc === 'string' ? { doc } : {}),
       ...(field['write-default'] == null ? {} : { writeDefault: field['write-default'] }),
       ...(source === 'key' || source === 'kafka' ? { source } : {}),
-      ...(number === undefined ? {} : { number: integer(number, `the number of ${here}`) }),
+      ...(typeof origin === 'string' ? { origin } : {}),
     };
   });
 }

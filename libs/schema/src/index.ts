@@ -14,6 +14,7 @@ export * from './json-parse.ts';
 export type * from './json-schema.ts';
 export { JsonMisfit, type JsonScalar, jsonSingleValue } from './json-value.ts';
 export * from './kafka-struct.ts';
+export { originOf } from './protobuf-columns.ts';
 export { formatProtobufBundle, parseProtobufSchema } from './protobuf-file.ts';
 export * from './protobuf-mapping.ts';
 export * from './protobuf-schema.ts';

@@ -5,7 +5,7 @@ import {
   type ProtobufShape,
   scalarColumn,
 } from './protobuf-mapping.ts';
-import type { ProtobufMessage } from './protobuf-schema.ts';
+import type { ProtobufField, ProtobufMessage } from './protobuf-schema.ts';
 import type { ColumnType, Field } from './table-schema.ts';
 import { newField, type TopField } from './top-field.ts';
 
@@ -18,13 +18,17 @@ export interface ProtobufColumns {
 /** The top-level columns that a message gives: its fields; one named by the role when the message is one column. */
 export function protobufTopFields({ schema, nanos }: ProtobufColumns, role: 'value' | 'key'): TopField[] {
   const shape = mapProtobuf(schema, nanos);
-  if (shape.kind === 'struct') return shape.fields.map((mapped) => ({ field: fieldOf(mapped) }));
+  if (shape.kind === 'struct') return shape.fields.map((mapped) => ({ field: fieldOf(schema, mapped) }));
   return [{ field: newField(role, columnOf(shape), false) }];
 }
 
-function fieldOf({ field, shape }: ProtobufMappedField): Field {
+/** Which field a column comes from, whatever its name: Field.origin. */
+export const originOf = (message: ProtobufMessage, { number }: ProtobufField): string =>
+  `${message.fullName}#${number}`;
+
+function fieldOf(message: ProtobufMessage, { field, shape }: ProtobufMappedField): Field {
   const required = field.cardinality !== 'singular' || field.presence !== 'explicit';
-  return { ...newField(field.name, fieldType(field, shape), required, field.doc), number: field.number };
+  return { ...newField(field.name, fieldType(field, shape), required, field.doc), origin: originOf(message, field) };
 }
 
 function fieldType({ cardinality, key }: ProtobufMappedField['field'], shape: ProtobufShape): ColumnType {
@@ -41,5 +45,7 @@ function fieldType({ cardinality, key }: ProtobufMappedField['field'], shape: Pr
 
 const columnOf = (shape: ProtobufShape): ColumnType => {
   if (shape.kind === 'json') return { kind: 'string' };
-  return shape.kind === 'struct' ? { kind: 'struct', fields: shape.fields.map(fieldOf) } : shape.column;
+  return shape.kind === 'struct'
+    ? { kind: 'struct', fields: shape.fields.map((mapped) => fieldOf(shape.message, mapped)) }
+    : shape.column;
 };

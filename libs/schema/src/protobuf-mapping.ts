@@ -16,7 +16,7 @@ export type ProtobufShape =
   | { kind: 'wrapper'; column: PrimitiveType }
   | { kind: 'timestamp' | 'date' | 'time' | 'decimal'; column: PrimitiveType }
   | { kind: 'json' }
-  | { kind: 'struct'; fields: ProtobufMappedField[] };
+  | { kind: 'struct'; message: ProtobufMessage; fields: ProtobufMappedField[] };
 
 export interface ProtobufMappedField {
   field: ProtobufField;
@@ -59,7 +59,7 @@ function mapMessage(message: ProtobufMessage, path: string, place: Place, budget
     return { field, shape: mapType(field.type, field, here, inner, budget) };
   });
   checkNames(message, path);
-  return { kind: 'struct', fields };
+  return { kind: 'struct', message, fields };
 }
 
 function mapType(

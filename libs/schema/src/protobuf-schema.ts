@@ -1,4 +1,5 @@
 import { MillraceError } from '@millrace/base';
+import type { NanosRule } from './protobuf-mapping.ts';
 
 /**
  * A Protobuf schema with every name resolved and every feature of its edition worked out: proto2, proto3 and editions
@@ -72,7 +73,10 @@ export interface ProtobufFile {
 /** One message type as keys or values are written in. */
 export interface ProtobufWriter {
   message: ProtobufMessage;
+  /** What an Any in it may hold. */
   types: ReadonlyMap<string, ProtobufMessage>;
+  /** As the table was derived with. Default: exact. */
+  nanos?: NanosRule;
 }
 
 /** The message at a path of indexes (Confluent's frame); undefined when there is none. */

@@ -60,8 +60,11 @@ export interface Field {
    * Travels between services; table metadata does not have it.
    */
   source?: 'key' | 'kafka';
-  /** Number of the Protobuf field that the column comes from: it stays when the name changes. Travels as `source` does. */
-  number?: number;
+  /**
+   * The Protobuf field that the column comes from, message and number: "com.example.Order#3". It stays when the name
+   * changes. Travels as `source` does.
+   */
+  origin?: string;
 }
 
 export interface TableSchema {
