@@ -27,7 +27,7 @@ const FIELDS_A_FUNCTION = 24;
 export function emitFunction(writer: Writer, step: Step): string {
   const name = `f${writer.next++}`;
   const body = emit(writer, step, 'n');
-  writer.functions.push(`function ${name}(s, p, e, n) { let b = 0, k = 0;\n${body}\nreturn p; }`);
+  writer.functions.push(`function ${name}(s, p, e, n) { let b = 0, k = 0, q = 0;\n${body}\nreturn p; }`);
   return name;
 }
 
@@ -44,7 +44,7 @@ export function emit(writer: Writer, step: Step, n: string): string {
     case 'enum': {
       const i = writer.enums.push({ column: step.column.index, symbols: constant(writer, step.avro.symbols) }) - 1;
       const at = step.column.index;
-      return `p = readInt(s, p, e, t, 0); k = t[0]; if (k < 0 || k >= ${step.avro.symbols.length}) broken();
+      return `${emitSmall('readInt')} if (k < 0 || k >= ${step.avro.symbols.length}) broken();
 v${at}[${n}] = E${i}[2 * k]; l${at}[${n}] = E${i}[2 * k + 1];`;
     }
     case 'duration':
@@ -76,22 +76,44 @@ function emitRecord(writer: Writer, step: Step & { kind: 'record' }, n: string):
     else parts.push(`p = ${emitFunction(writer, { kind: 'record', fields, absent: [] })}(s, p, e, ${n});`);
   }
   for (const { column, json } of step.absent) {
-    if (json === undefined) parts.push(`setNull(C[${column.index}], ${n});`);
+    if (json === undefined) parts.push(emitNull(writer, column, n));
     else {
-      parts.push(`storeDefault(C[${column.index}], ${n}, K[${constant(writer, json)}]);`);
-      // A default with lists in it may have made their domains grow: they are bound again. It is rare enough.
-      parts.push(...repeatedBelow(writer, column).map((id) => writer.rebind(id)));
+      // A default with lists in it makes their domains longer. It is rare enough.
+      const below = repeatedBelow(writer, column);
+      parts.push(
+        ...below.map((id) => `d${id}.length = m${id};`),
+        `storeDefault(C[${column.index}], ${n}, K[${constant(writer, json)}]);`,
+        ...below.map((id) => `m${id} = d${id}.length; ${writer.rebind(id)}`),
+      );
     }
   }
   return parts.join('\n');
 }
 
+const isBelow = (column: ColumnRef, other: ColumnRef): boolean => column.path.every((at, i) => at === other.path[i]);
+
 function repeatedBelow(writer: Writer, column: ColumnRef): number[] {
   return writer.columns
-    .filter(
-      ({ type, path }) => (type.kind === 'list' || type.kind === 'map') && column.path.every((at, i) => at === path[i]),
-    )
+    .filter((other) => (other.type.kind === 'list' || other.type.kind === 'map') && isBelow(column, other))
     .map(({ path }) => writer.domainOf(path));
+}
+
+// Up to so many columns setNull() is written out.
+const NULLS_IN_PLACE = 8;
+
+function emitNull(writer: Writer, column: ColumnRef, n: string): string {
+  const below = writer.columns.filter((other) => isBelow(column, other));
+  const hidden = (other: ColumnRef) =>
+    below.some((list) => list !== other && list.type.kind !== 'struct' && isBelow(list, other));
+  const cleared = below.filter((other) => !hidden(other));
+  if (cleared.length > NULLS_IN_PLACE) return `setNull(C[${column.index}], ${n});`;
+  return cleared
+    .map(({ index, type }) => {
+      const kind = vectorKind(type);
+      const empty = kind === 'bytes' || kind === 'list' || kind === 'map' ? ` l${index}[${n}] = 0;` : '';
+      return `w${index}[${n} >> 3] &= ~(1 << (${n} & 7));${empty}${kind === 'bytes' ? ` v${index}[${n}] = 0;` : ''}`;
+    })
+    .join(' ');
 }
 
 function emitBlocks(
@@ -103,18 +125,16 @@ function emitBlocks(
 ): string {
   const id = writer.domainOf(column.path);
   const unique = writer.next++;
-  const [total, count, row] = [`a${unique}`, `c${unique}`, `n${unique}`];
+  const [total, count, row] = [`a${unique}`, `c${unique}`, `m${id}`];
   const limit =
     itemBytes === 0 ? `(cursor.emptyItems += ${count}) > ${MAX_EMPTY_ITEMS}` : `${count} > (e - p) / ${itemBytes}`;
   return `let ${total} = 0;
 for (;;) {
-  p = readCount(s, p, e);
-  const ${count} = t[0];
+  ${emitSmall('readCount')}
+  const ${count} = k;
   if (${count} === 0) break;
   if (${limit}) broken();
-  if (d${id}.length + ${count} > d${id}.capacity) { reserve(d${id}, ${count}); ${writer.rebind(id)} }
-  let ${row} = d${id}.length;
-  d${id}.length = ${row} + ${count};
+  if (${row} + ${count} > d${id}.capacity) { d${id}.length = ${row}; reserve(d${id}, ${count}); ${writer.rebind(id)} }
   ${total} += ${count};
   for (const stop = ${row} + ${count}; ${row} < stop; ${row}++) {
 ${item(row)}
@@ -124,34 +144,47 @@ l${column.index}[${n}] = ${total};`;
 }
 
 function emitUnion(writer: Writer, branches: Branch[], n: string): string {
-  const bodies = branches.map(({ nulls, step }) => {
-    const clear = nulls.map(({ index, type }) =>
-      isPlain(type.kind) ? `C[${index}].validity[${n} >> 3] &= ~(1 << (${n} & 7));` : `setNull(C[${index}], ${n});`,
-    );
-    return `${clear.join(' ')}\n${emit(writer, step, n)}`;
-  });
-  return `if (p >= e) broken();
-k = s[p++];
-if (k > 127) { p = readLength(s, p - 1, e); k = t[0] * 2; }
+  const bodies = branches.map(({ nulls, step }) =>
+    [...nulls.map((column) => emitNull(writer, column, n)), emit(writer, step, n)].join('\n'),
+  );
+  return `${emitSmall('readLength')}
 switch (k) {
-${bodies.map((body, at) => `case ${2 * at}: { ${body}\nbreak; }`).join('\n')}
+${bodies.map((body, at) => `case ${at}: { ${body}\nbreak; }`).join('\n')}
 default: broken();
 }`;
 }
 
-const isPlain = (kind: string): boolean =>
-  ['boolean', 'int', 'long', 'float', 'double', 'date', 'time', 'timestamp'].includes(kind);
+// A zigzag number that is nearly always one byte and not negative, into k.
+const emitSmall = (reader: string): string =>
+  `if (p >= e) broken(); k = s[p++]; if (k < 128 && (k & 1) === 0) k >>= 1; else { p = ${reader}(s, p - 1, e, t, 0); k = t[0]; }`;
+
+// A zigzag varint of up to four bytes from one load, as its raw bits in b; `slow` reads longer ones, and those at the
+// buffer's end. It may pass the record's end: p > e then, which every later check and the record's own refuse.
+const emitVarint = (slow: string, store: string): string =>
+  `if (p > z || ((b = view.getInt32(p, true)) & -0x7f7f7f80) === -0x7f7f7f80) ${slow} else {
+if ((b & 0x80) === 0) { b &= 0x7f; p++; }
+else if ((b & 0x8000) === 0) { b = b & 0x7f | b >> 1 & 0x3f80; p += 2; }
+else if ((b & 0x800000) === 0) { b = b & 0x7f | b >> 1 & 0x3f80 | b >> 2 & 0x1fc000; p += 3; }
+else { b = b & 0x7f | b >> 1 & 0x3f80 | b >> 2 & 0x1fc000 | b >> 3 & 0xfe00000; p += 4; }
+${store} }`;
 
 function emitBytes(at: number, n: string, isText: boolean, size?: number): string {
-  const length =
-    size === undefined
-      ? 'if (p >= e) broken(); k = s[p++]; if (k < 128 && (k & 1) === 0) k >>= 1; else { p = readLength(s, p - 1, e); k = t[0]; }'
-      : `k = ${size};`;
+  const length = size === undefined ? emitSmall('readLength') : `k = ${size};`;
   return `${length}
 if (k > e - p) broken();
 v${at}[${n}] = p; l${at}[${n}] = k;
-${isText ? 'for (k += p; p < k; p++) if (s[p] > 127) { checkUtf8(s, p, k); p = k; break; }' : 'p += k;'}`;
+${isText ? emitAsciiCheck(`v${at}[${n}]`) : 'p += k;'}`;
 }
+
+// p += k; whatever is not ASCII is looked at byte by byte. Four bytes a load: from both ends for up to 16, where a loop's
+// end would be guessed wrong by the processor again and again.
+const emitAsciiCheck = (start: string): string =>
+  `q = p; p += k; b = 0;
+if (k > 3) {
+b = view.getInt32(q, true) | view.getInt32(p - 4, true);
+if (k > 8) { b |= view.getInt32(q + 4, true) | view.getInt32(p - 8, true); if (k > 16) b |= orBytes(view, q + 8, p - 8); }
+} else if (k > 0) b = s[q] | s[q + (k >> 1)] | s[p - 1];
+if ((b & -0x7f7f7f80) !== 0) checkUtf8(s, ${start}, p);`;
 
 function emitLeaf(writer: Writer, avro: AvroType, column: ColumnRef, n: string): string {
   const at = column.index;
@@ -161,13 +194,16 @@ function emitLeaf(writer: Writer, avro: AvroType, column: ColumnRef, n: string):
       return `if (p >= e) broken(); b = s[p++]; if (b > 1) broken(); v${at}[${n}] = b;`;
     case 'int':
       if (target === 'int32')
-        return `if (p >= e) broken(); b = s[p++]; if (b < 128) v${at}[${n}] = (b >>> 1) ^ -(b & 1); else p = readInt(s, p - 1, e, v${at}, ${n});`;
+        return emitVarint(`p = readInt(s, p, e, v${at}, ${n});`, `v${at}[${n}] = (b >>> 1) ^ -(b & 1);`);
       if (target === 'int64')
         return `p = readInt(s, p, e, v${at}, 2 * ${n}); v${at}[2 * ${n} + 1] = v${at}[2 * ${n}] >> 31;${avro.logical?.kind === 'time-millis' ? ` timesThousand(v${at}, 2 * ${n});` : ''}`;
       return `p = readInt(s, p, e, t, 0); v${at}[${n}] = t[0];`;
     case 'long':
       if (target === 'int64')
-        return `p = readLong(s, p, e, v${at}, 2 * ${n});${avro.logical?.kind.endsWith('timestamp-millis') ? ` timesThousand(v${at}, 2 * ${n});` : ''}`;
+        return `${emitVarint(
+          `p = readWideLong(view, s, p, e, v${at}, 2 * ${n});`,
+          `k = -(b & 1); v${at}[2 * ${n}] = (b >>> 1) ^ k; v${at}[2 * ${n} + 1] = k;`,
+        )}${avro.logical?.kind.endsWith('timestamp-millis') ? ` timesThousand(v${at}, 2 * ${n});` : ''}`;
       return `p = readLong(s, p, e, t, 0); v${at}[${n}] = longToNumber();`;
     case 'float':
       return `if (e - p < 4) broken(); v${at}[${n}] = view.getFloat32(p, true); p += 4;`;
@@ -190,11 +226,22 @@ function emitDecimal(
 ): string {
   const at = column.index;
   const most = 10n ** BigInt(precision) - 1n;
-  const length = size === undefined ? 'p = readLength(s, p, e); k = t[0];' : `k = ${size};`;
+  const length = size === undefined ? emitSmall('readLength') : `k = ${size};`;
   const head = `${length} if (k > e - p) broken(); p += k;`;
-  if (precision <= 9) return `${head} decimal32(s, p - k, p, v${at}, ${n}, ${most});`;
-  if (precision <= 18)
-    return `${head} decimal64(s, p - k, p, v${at}, 2 * ${n}, ${most & 0xffffffffn}, ${most >> 32n});`;
+  // Big endian and ending at p: shifts take away what stands before the number in a load and bring its sign there. What reaches over the
+  // buffer's start or is longer, and in 64 bits what is near the limit, is left to the plain reading.
+  if (precision <= 9)
+    return `${head} if (k > 0 && k < 5 && p > 3) {
+b = view.getInt32(p - 4) << (-8 * k) >> (-8 * k); if (b > ${most} || b < -${most}) broken(); v${at}[${n}] = b;
+} else decimal32(s, p - k, p, v${at}, ${n}, ${most});`;
+  if (precision <= 18) {
+    const [lo, hi] = [most & 0xffffffffn, most >> 32n];
+    return `${head} b = ${hi};
+if (k > 4 && k < 9 && p > 7) { b = view.getInt32(p - 8) << (-8 * k) >> (-8 * k); q = view.getInt32(p - 4); }
+else if (k > 0 && k < 5 && p > 3) { q = view.getInt32(p - 4) << (-8 * k) >> (-8 * k); b = q >> 31; }
+if (b < ${hi} && b >= -${hi}) { v${at}[2 * ${n}] = q; v${at}[2 * ${n} + 1] = b; }
+else decimal64(s, p - k, p, v${at}, 2 * ${n}, ${lo}, ${hi});`;
+  }
   const width = decimalBytes(precision);
   const bytes = Uint8Array.from(Buffer.from(most.toString(16).padStart(2 * width, '0'), 'hex'));
   return `${head} decimalWide(s, p - k, p, C[${at}], ${n}, ${width}, K[${constant(writer, bytes)}]);`;

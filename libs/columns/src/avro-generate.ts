@@ -15,8 +15,9 @@ const COLUMNS_IN_ONE = 100;
  * A decoder as JavaScript made for one plan. The text holds numbers only: columns, schemas and defaults are reached by
  * index (C, K), so nothing that a schema's author wrote becomes code.
  *
- * Names in it: s = source, p = position, e = the record's end, n = row, t = scratch, v7 and l7 = arrays of column 7,
- * d2 = domain 2, E0 = symbols.
+ * Names in it: s = source, z = the last place of a load of four bytes, p = position, e = the record's end, n = row,
+ * t = scratch, v7, l7 and w7 = values or starts, lengths and validity of column 7, d2 = domain 2, m2 = its length,
+ * E0 = symbols.
  */
 export function generateAvro(plan: Plan): (columnsOf: (rows: RowBuilder) => Column[]) => Decoder['decode'] {
   const domains = domainsOf(plan.columns);
@@ -100,14 +101,15 @@ function program(
   body: string,
   whole: boolean,
 ): string {
-  const variables = `let C, view, ${[
-    ...plan.columns.map(({ index }) => `v${index}, l${index}`),
-    ...domains.map((_, id) => `d${id}`),
+  const variables = `let C, view, z, ${[
+    ...plan.columns.map(({ index }) => `v${index}, l${index}, w${index}`),
+    ...domains.map((_, id) => `d${id}, m${id}`),
     ...writer.enums.map((_, i) => `E${i}`),
   ].join(', ')};`;
   return `"use strict";
-const { broken, scratch: t, readLong, readInt, readLength, readCount, timesThousand, longToNumber, checkUtf8, decimal32,
-  decimal64, decimalWide, uuidToText, jsonOrSkip, constants, reserve, setNull, storeDefault, isBroken } = R;
+const { broken, scratch: t, readLong, readWideLong, readInt, readLength, readCount, timesThousand, longToNumber, orBytes,
+  checkUtf8, decimal32, decimal64, decimalWide, uuidToText, jsonOrSkip, constants, reserve, setNull, storeDefault,
+  isBroken } = R;
 const cursor = { bytes: null, at: 0, end: 0, emptyItems: 0 };
 ${whole ? '' : variables}
 ${whole ? '' : binds.map((text, id) => `function b${id}() { ${text} }`).join('\n')}
@@ -116,10 +118,11 @@ return function (columns, s, starts, lengths, skip, from, to, n) {
   ${whole ? variables : ''}
   C = columns;
   view = new DataView(s.buffer, s.byteOffset, s.byteLength);
-  ${domains.map(({ list }, id) => (list ? `d${id} = C[${list.index}].childDomain;` : '')).join(' ')}
+  z = s.byteLength - 4;
+  ${domains.map(({ list }, id) => (list ? `d${id} = C[${list.index}].childDomain; m${id} = d${id}.length;` : '')).join(' ')}
   ${writer.enums.map(({ column, symbols }, i) => `E${i} = constants(C[${column}], K[${symbols}]);`).join(' ')}
   ${binds.join('\n')}
-  let i = from, p = 0, b = 0, k = 0;
+  let i = from, p = 0, b = 0, k = 0, q = 0;
   try {
     for (; i < to; i++, n++) {
       const length = lengths[i];
@@ -131,29 +134,33 @@ return function (columns, s, starts, lengths, skip, from, to, n) {
     }
   } catch (error) {
     if (!isBroken(error)) throw error;
+    // The item that was being written may have nulls: it counts among what is taken back.
+    ${domains.map(({ list }, id) => (list ? `if (m${id} < d${id}.capacity) m${id}++;` : '')).join(' ')}
   }
+  ${domains.map(({ list }, id) => (list ? `d${id}.length = m${id};` : '')).join(' ')}
   return i - from;
 };`;
 }
 
 function bindColumn({ index, type }: ColumnRef): string {
   const from = `C[${index}]`;
+  const validity = `w${index} = ${from}.validity;`;
   switch (vectorKind(type)) {
     case 'boolean':
-      return `v${index} = ${from}.flags;`;
+      return `${validity} v${index} = ${from}.flags;`;
     case 'int32':
     case 'int64':
-      return `v${index} = ${from}.ints;`;
+      return `${validity} v${index} = ${from}.ints;`;
     case 'float':
-      return `v${index} = ${from}.floats;`;
+      return `${validity} v${index} = ${from}.floats;`;
     case 'double':
-      return `v${index} = ${from}.doubles;`;
+      return `${validity} v${index} = ${from}.doubles;`;
     case 'bytes':
-      return `v${index} = ${from}.starts; l${index} = ${from}.lengths;`;
+      return `${validity} v${index} = ${from}.starts; l${index} = ${from}.lengths;`;
     case 'list':
     case 'map':
-      return `l${index} = ${from}.lengths;`;
+      return `${validity} l${index} = ${from}.lengths;`;
     case 'struct':
-      return '';
+      return validity;
   }
 }

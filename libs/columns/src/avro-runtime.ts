@@ -57,6 +57,35 @@ export function readLong(bytes: Uint8Array, p: number, end: number, out: Int32Ar
   return p;
 }
 
+/** readLong() for what is mostly five to eight bytes long: from two loads of four. */
+export function readWideLong(
+  view: DataView,
+  bytes: Uint8Array,
+  p: number,
+  end: number,
+  out: Int32Array,
+  at: number,
+): number {
+  if (end - p < 8) return readLong(bytes, p, end, out, at);
+  const first = view.getInt32(p, true);
+  const second = view.getInt32(p + 4, true);
+  const stops = ~second & -0x7f7f7f80;
+  if (stops === 0 || (first & -0x7f7f7f80) !== -0x7f7f7f80) return readLong(bytes, p, end, out, at);
+  // What is left of the second after its first byte without a high bit is not of this number.
+  const stop = stops & -stops;
+  const upper = sevens(second & (stop - 1));
+  const lo = sevens(first) | (upper << 28);
+  const hi = upper >>> 4;
+  const sign = -(lo & 1);
+  out[at] = ((lo >>> 1) | (hi << 31)) ^ sign;
+  out[at + 1] = (hi >>> 1) ^ sign;
+  return p + 4 + ((39 - Math.clz32(stop)) >> 3);
+}
+
+/** The low seven bits of each of four bytes, put together. */
+const sevens = (word: number): number =>
+  (word & 0x7f) | ((word >> 1) & 0x3f80) | ((word >> 2) & 0x1fc000) | ((word >> 3) & 0xfe00000);
+
 /** A zigzag varint of up to 32 bits into out[at]. */
 export function readInt(bytes: Uint8Array, p: number, end: number, out: Int32Array, at: number): number {
   if (p >= end) broken();
@@ -110,6 +139,13 @@ export function timesThousand(out: Int32Array, at: number): void {
 
 /** A long as a number (rounded beyond 2^53, as Avro's promotion to double says). */
 export const longToNumber = (): number => scratch[1]! * 4294967296 + (scratch[0]! >>> 0);
+
+/** The bits of bytes [p, end) and a few after them, over each other: at most 7 bytes that lie in the view. */
+export function orBytes(view: DataView, p: number, end: number): number {
+  let bits = 0;
+  for (; p < end; p += 8) bits |= view.getInt32(p, true) | view.getInt32(p + 4, true);
+  return bits;
+}
 
 /** Whether bytes [p, end) are UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF); throws if not. */
 export function checkUtf8(bytes: Uint8Array, p: number, end: number): void {
