@@ -1,0 +1,71 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CompressionCodec } from '@millrace/kafka-log';
+import { dataSetOf } from './data/index.ts';
+import { type TopicLog, writeTopicLog } from './data/topic-log.ts';
+import type { ConversionJob } from './measured/conversion.ts';
+import { startJob } from './measured-process.ts';
+
+/** What measurements work on, made when it is first asked for and gone at the end. */
+export interface Workspace {
+  path(name: string): string;
+  log(dataSet: string): Promise<TopicLog>;
+  /** The folder of a data set's segments. */
+  segments(dataSet: string, codec?: CompressionCodec): Promise<string>;
+  /** A data set as the one Parquet file that we write. */
+  file(dataSet: string): Promise<string>;
+  /** A table's folder with the data set as `count` files in data/. */
+  smallFiles(dataSet: string, count: number): Promise<string>;
+  remove(): void;
+}
+
+export interface WorkspaceOptions {
+  recordsOf(dataSet: string): number;
+  codecsOf(dataSet: string): CompressionCodec[];
+  say(line: string): void;
+}
+
+export function createWorkspace({ recordsOf, codecsOf, say }: WorkspaceOptions): Workspace {
+  const root = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
+  const made = new Map<string, Promise<unknown>>();
+  const once = <T>(what: string, make: () => Promise<T>): Promise<T> => {
+    if (!made.has(what)) made.set(what, make());
+    return made.get(what) as Promise<T>;
+  };
+  const convert = async (job: Omit<ConversionJob, 'kind' | 'folder'>) => {
+    const process = await startJob({ kind: 'conversion', folder: await segments(job.dataSet), ...job });
+    try {
+      return await process.round();
+    } finally {
+      await process.end();
+    }
+  };
+  const log = (dataSet: string) =>
+    once(`log ${dataSet}`, async () => {
+      const records = recordsOf(dataSet);
+      say(`${dataSet}: making ${records.toLocaleString('en')} records`);
+      return writeTopicLog(join(root, 'logs'), dataSetOf(dataSet), records, codecsOf(dataSet));
+    });
+  const segments = async (dataSet: string, codec: CompressionCodec = 'zstd') => (await log(dataSet)).folders[codec]!;
+  return {
+    path: (name) => join(root, name),
+    log,
+    segments,
+    file: (dataSet) =>
+      once(`file ${dataSet}`, async () => {
+        const out = join(root, `${dataSet}.parquet`);
+        await convert({ dataSet, out });
+        return out;
+      }),
+    smallFiles: (dataSet, count) =>
+      once(`small files ${dataSet}`, async () => {
+        const location = join(root, `${dataSet}-small`);
+        mkdirSync(join(location, 'data'), { recursive: true });
+        const { records } = await log(dataSet);
+        await convert({ dataSet, out: join(location, 'data', 'small'), recordsPerFile: Math.ceil(records / count) });
+        return location;
+      }),
+    remove: () => rmSync(root, { recursive: true, force: true }),
+  };
+}
