@@ -8,8 +8,8 @@ import { formatKafkaUuid, formatSegmentFile, parseSegmentFile } from '@millrace/
 import { isCaughtUp } from '../system/catch-up.ts';
 import { millraceJson } from '../system/command-line.ts';
 import { startWhole, type Whole } from '../system/whole.ts';
-import { type DataSet, SCHEMA_ID } from './data/data-set.ts';
-import { partitionFolder, type TopicLog } from './data/topic-log.ts';
+import { type DataSet, SCHEMA_ID } from './data-sets/data-set.ts';
+import { partitionFolder, type TopicLog } from './data-sets/topic-log.ts';
 import type { Round } from './measured/round.ts';
 import type { MeasuredProcess } from './measured-process.ts';
 import { cpuSecondsOf, peakRssMegabytes, processTree } from './process-cpu.ts';

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CompressionCodec } from '@millrace/kafka-log';
-import { dataSetOf } from './data/index.ts';
+import { dataSetOf } from './data-sets/index.ts';
 import { startFlow } from './flow.ts';
 import type { Job } from './measured/job.ts';
 import { startJob } from './measured-process.ts';

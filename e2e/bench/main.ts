@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { readReport, renderComparison } from './comparison.ts';
-import { dataSetOf } from './data/index.ts';
+import { dataSetOf } from './data-sets/index.ts';
 import { defineGroups, narrowGroup } from './groups.ts';
 import { runGroup } from './measurement.ts';
 import { HELP, type Options, parseOptions } from './options.ts';

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CompressionCodec } from '@millrace/kafka-log';
-import { dataSetOf } from './data/index.ts';
-import { type TopicLog, writeTopicLog } from './data/topic-log.ts';
+import { dataSetOf } from './data-sets/index.ts';
+import { type TopicLog, writeTopicLog } from './data-sets/topic-log.ts';
 import type { ConversionJob } from './measured/conversion.ts';
 import { startJob } from './measured-process.ts';
 

@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { appendRecords, createRowBuilder } from '@millrace/columns';
 import { type CodecName, createParquetWriter } from '@millrace/parquet';
 import { schemaToJsonObject } from '@millrace/schema';
-import { dataSetOf } from '../data/index.ts';
+import { dataSetOf } from '../data-sets/index.ts';
 import { createDecoders } from './decoders.ts';
 import { createLaps, type Round } from './round.ts';
 import { readRecords } from './segment-batches.ts';

@@ -1,6 +1,6 @@
 import { compileAvroDecoder, createPlainDecoder, type RunDecoders } from '@millrace/columns';
 import { deriveTableSchema, FRAME_BYTES, parseAvroSchema, type TableSchema } from '@millrace/schema';
-import { type DataSet, SCHEMA_ID } from '../data/data-set.ts';
+import { type DataSet, SCHEMA_ID } from '../data-sets/data-set.ts';
 
 /**
  * A data set's table, as metadata-discovery derives it from a topic without a key schema, and its decoders; or of the

@@ -1,5 +1,5 @@
 import { appendRecords, createRowBuilder } from '@millrace/columns';
-import { dataSetOf } from '../data/index.ts';
+import { dataSetOf } from '../data-sets/index.ts';
 import { createDecoders } from './decoders.ts';
 import { createLaps, type Round } from './round.ts';
 import { readRecords } from './segment-batches.ts';

@@ -1,9 +1,9 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { FRAME_BYTES } from '@millrace/schema';
 import avsc from 'avsc';
-import { PROTOBUF_FRAME } from '../data/data-set.ts';
-import { dataSetOf } from '../data/index.ts';
-import { orderMessage } from '../data/orders-protobuf.ts';
+import { PROTOBUF_FRAME } from '../data-sets/data-set.ts';
+import { dataSetOf } from '../data-sets/index.ts';
+import { orderMessage } from '../data-sets/orders-protobuf.ts';
 import { createOrderColumns } from './order-columns.ts';
 import { createLaps, type Round } from './round.ts';
 import { readRecords } from './segment-batches.ts';

@@ -1,4 +1,4 @@
-/** An order as JSON has it (data/orders-json.ts). */
+/** An order as JSON has it (data-sets/orders-json.ts). */
 interface JsonOrder {
   order_id: number;
   customer_id: number;
