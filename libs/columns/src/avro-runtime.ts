@@ -147,6 +147,20 @@ export function orBytes(view: DataView, p: number, end: number): number {
   return bits;
 }
 
+/** Whether all of bytes [p, end) are below 128. */
+export function isAscii(view: DataView, bytes: Uint8Array, p: number, end: number): boolean {
+  const length = end - p;
+  let bits = 0;
+  if (length > 3) {
+    bits = view.getInt32(p, true) | view.getInt32(end - 4, true);
+    if (length > 8) {
+      bits |= view.getInt32(p + 4, true) | view.getInt32(end - 8, true);
+      if (length > 16) bits |= orBytes(view, p + 8, end - 8);
+    }
+  } else if (length > 0) bits = bytes[p]! | bytes[p + (length >> 1)]! | bytes[end - 1]!;
+  return (bits & -0x7f7f7f80) === 0;
+}
+
 /** Whether bytes [p, end) are UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF); throws if not. */
 export function checkUtf8(bytes: Uint8Array, p: number, end: number): void {
   while (p < end) {

@@ -1,6 +1,6 @@
 import type { TableSchema } from '@millrace/schema';
 import { type Decoder, undecodable } from './avro-decoder.ts';
-import { BROKEN, checkUtf8 } from './avro-runtime.ts';
+import { BROKEN, checkUtf8, isAscii } from './avro-runtime.ts';
 import { BadRecord } from './avro-value.ts';
 import { type Column, setNull } from './column.ts';
 import type { RowBuilder } from './row-builder.ts';
@@ -30,15 +30,19 @@ export function createPlainDecoder(
       for (const { at } of others) for (let i = 0; i < to - from; i++) setNull(columnAt(rows, at), n + i);
       if (main === undefined) return to - from;
       const column = columnAt(rows, main.at);
+      const { source } = rows;
+      const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
       for (let i = from; i < to; i++, n++) {
-        const length = lengths[i]! - skip;
-        if (lengths[i]! < 0) setNull(column, n);
-        else if (length < 0 || (encoding === 'string' && !isUtf8(rows.source, starts[i]! + skip, length)))
-          return i - from;
-        else {
-          column.starts[n] = starts[i]! + skip;
-          column.lengths[n] = length;
+        if (lengths[i]! < 0) {
+          setNull(column, n);
+          continue;
         }
+        const start = starts[i]! + skip;
+        const end = starts[i]! + lengths[i]!;
+        if (start > end) return i - from;
+        if (encoding === 'string' && !isAscii(view, source, start, end) && !isUtf8(source, start, end)) return i - from;
+        column.starts[n] = start;
+        column.lengths[n] = end - start;
       }
       return to - from;
     },
@@ -54,9 +58,9 @@ export function createPlainDecoder(
   };
 }
 
-function isUtf8(bytes: Uint8Array, start: number, length: number): boolean {
+function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
   try {
-    checkUtf8(bytes, start, start + length);
+    checkUtf8(bytes, start, end);
     return true;
   } catch (error) {
     if (error === BROKEN) return false;
