@@ -1,13 +1,17 @@
 import type { BooleanVector, Vector } from '@millrace/columns';
 import type { ByteBuffer } from './byte-buffer.ts';
-import { ENCODING } from './format.ts';
-import type { PageValues, ValueWriter } from './values.ts';
+import type { PageValues, ValueEncoding, ValueWriter } from './values.ts';
 
-/** BOOLEAN, PLAIN: a bit a value, LSB first. */
+/** BOOLEAN, in PLAIN a bit a value, LSB first; never in a dictionary. */
 export function booleanValues(): ValueWriter {
   let page = new Uint8Array(32_768);
+  let packed = new Uint8Array(0);
   let count = 0;
+  let encoding: ValueEncoding;
   return {
+    begin(chosen) {
+      encoding = chosen;
+    },
     get pageCount() {
       return count;
     },
@@ -15,7 +19,7 @@ export function booleanValues(): ValueWriter {
       return count;
     },
     get capacityBytes() {
-      return page.length;
+      return page.length + packed.length;
     },
     dictionaryBytes: 0,
     append(vector: Vector, from: number, to: number) {
@@ -31,15 +35,14 @@ export function booleanValues(): ValueWriter {
       } else count = gather(values, validity, from, to, page, count);
     },
     writePage(out: ByteBuffer): PageValues {
-      const bytes = (count + 7) >> 3;
-      out.reserve(bytes);
-      const trues = pack(page, count, out.bytes, out.length);
-      out.length += bytes;
+      if (packed.length < (count + 7) >> 3) packed = new Uint8Array((page.length + 7) >> 3);
+      const trues = pack(page, count, packed);
       const written = count;
+      const used = encoding.writePlain(packed.subarray(0, (count + 7) >> 3), count, out);
       count = 0;
       const bound = (value: number) => (written === 0 ? undefined : new Uint8Array([value]));
       return {
-        encoding: ENCODING.PLAIN,
+        encoding: used,
         count: written,
         nanCount: 0,
         min: bound(trues === written ? 1 : 0),
@@ -65,9 +68,10 @@ function gather(
   return at;
 }
 
-function pack(values: Uint8Array, count: number, bytes: Uint8Array, at: number): number {
+function pack(values: Uint8Array, count: number, bytes: Uint8Array): number {
   let trues = 0;
   let held = 0;
+  let at = 0;
   for (let i = 0; i < count; i++) {
     const bit = values[i]! & 1;
     trues += bit;

@@ -5,7 +5,7 @@ import { dictionaryRange, entryKeys, plainRange } from './bytes-range.ts';
 import { BLOCK, DICTIONARY_BYTES, dictionaryPays, SAMPLE_VALUES } from './dictionary-choice.ts';
 import { ENCODING } from './format.ts';
 import { bitWidth, writeIndices } from './hybrid-writer.ts';
-import type { PageValues, ValueWriter } from './values.ts';
+import type { PageValues, ValueEncoding, ValueWriter } from './values.ts';
 
 const denseStarts = new Int32Array(BLOCK);
 const denseLengths = new Int32Array(BLOCK);
@@ -28,7 +28,8 @@ export function bytesValues(options: {
   let count = 0;
   /** Values of the chunk before this page, and what the dictionary was then. */
   let before = { values: 0, entries: 0, bytes: 0 };
-  let inDictionary = true;
+  let encoding: ValueEncoding;
+  let inDictionary = false;
   let decided = false;
 
   const leaveDictionary = () => {
@@ -69,6 +70,10 @@ export function bytesValues(options: {
   };
 
   return {
+    begin(chosen) {
+      encoding = chosen;
+      inDictionary = chosen.dictionary;
+    },
     get pageCount() {
       return count;
     },
@@ -113,23 +118,18 @@ export function bytesValues(options: {
       const { min, max } = inDictionary
         ? dictionaryRange(dictionary, keys, indices, count, signed)
         : plainRange(plain, count, fixedLength, signed);
+      let used: number = ENCODING.RLE_DICTIONARY;
       if (inDictionary) {
         const bits = bitWidth(Math.max(0, dictionary.count - 1));
         out.reserve(1);
         out.bytes[out.length++] = bits;
         writeIndices(indices, count, bits, out);
-      } else out.append(plain.used);
-      const written = count;
+      } else used = encoding.writePlain(plain.used, count, out);
+      const values = { encoding: used, count, nanCount: 0, min, max };
+      before = { values: before.values + count, entries: dictionary.count, bytes: dictionary.plain.length };
       plain.length = 0;
       count = 0;
-      before = { values: before.values + written, entries: dictionary.count, bytes: dictionary.plain.length };
-      return {
-        encoding: inDictionary ? ENCODING.RLE_DICTIONARY : ENCODING.PLAIN,
-        count: written,
-        nanCount: 0,
-        min,
-        max,
-      };
+      return values;
     },
     endChunk() {
       const entries = dictionary.count;
@@ -137,7 +137,7 @@ export function bytesValues(options: {
       clearBytesDictionary(dictionary);
       keys.count = 0;
       before = { values: 0, entries: 0, bytes: 0 };
-      inDictionary = true;
+      inDictionary = encoding.dictionary;
       decided = false;
       return entries > 0 ? { count: entries, bytes } : undefined;
     },

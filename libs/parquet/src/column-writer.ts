@@ -1,12 +1,14 @@
 import type { Vector } from '@millrace/columns';
+import type { BloomFilter } from './bloom-filter.ts';
 import { type Bound, comparator, parquetLower, parquetUpper } from './bounds.ts';
 import { ByteBuffer } from './byte-buffer.ts';
-import { type CodecName, compressPage } from './codec.ts';
 import { type ColumnMemory, giveMemory, takeMemory } from './column-memory.ts';
 import { ENCODING, PAGE } from './format.ts';
 import type { Leaf } from './leaf.ts';
 import { PageLevels, resolveLeaf, slotOf } from './levels.ts';
-import { dataPageHeader, dictionaryPageHeader } from './page-header.ts';
+import type { ModulePlace } from './module-seal.ts';
+import { finishDataPage, finishDictionaryPage, type PageOptions } from './page-writer.ts';
+import { type EncodingChoice, pageWriter } from './value-encoding.ts';
 
 /** A finished page, for the page index. `offset` is from the begin of the chunk's data pages. */
 export interface WrittenPage {
@@ -39,13 +41,18 @@ export interface WrittenChunk {
   max: Uint8Array | undefined;
   lower: Bound | undefined;
   upper: Bound | undefined;
+  /** With its header. */
+  bloomFilter: Uint8Array | undefined;
 }
 
-export interface ColumnWriterOptions {
-  codec: CodecName;
+export interface ColumnWriterOptions extends PageOptions {
   rowGroupRows: number;
   pageRows: number;
   pageBytes: number;
+  encoding: EncodingChoice;
+  bloomFilter: BloomFilter | undefined;
+  /** Its place among the columns of a row group. */
+  column: number;
 }
 
 /** Rows that go into a page at a time where a row's size is not known beforehand. */
@@ -72,6 +79,7 @@ export class ColumnWriter {
   #uncompressed = 0;
   #min: Uint8Array | undefined;
   #max: Uint8Array | undefined;
+  #rowGroup = 0;
 
   constructor(leaf: Leaf, options: ColumnWriterOptions) {
     this.#leaf = leaf;
@@ -79,11 +87,24 @@ export class ColumnWriter {
     this.#memory = takeMemory(leaf);
     this.#levels = new PageLevels(leaf, this.#memory.levels);
     this.#compare = comparator(leaf.type, leaf.fixedLength);
+    const { encoding, bloomFilter } = options;
+    const writePlain = pageWriter(leaf, encoding.plain);
+    this.#memory.values.begin({
+      dictionary: encoding.dictionary,
+      writePlain:
+        bloomFilter === undefined
+          ? writePlain
+          : (plain, count, out) => {
+              bloomFilter.add(plain, count);
+              return writePlain(plain, count, out);
+            },
+    });
   }
 
   /** Bytes held in memory for the chunk begun. */
   get heldBytes(): number {
-    return this.#memory.dataPages.length + this.#memory.values.pageBytes + this.#memory.values.dictionaryBytes;
+    const { dataPages, values } = this.#memory;
+    return dataPages.length + values.pageBytes + values.dictionaryBytes;
   }
 
   /** Takes rows [from, to) of a batch's columns. */
@@ -107,11 +128,17 @@ export class ColumnWriter {
     // Pages of nulls alone name the dictionary too, so it is there even when it is empty.
     const empty = this.#pageEncodings.has(ENCODING.RLE_DICTIONARY) ? { count: 0, bytes: new Uint8Array(0) } : undefined;
     const dictionary = this.#memory.values.endChunk() ?? empty;
+    const { bloomFilter } = this.#options;
     let dictionaryPage: Uint8Array | undefined;
     if (dictionary !== undefined) {
-      const compressed = compressPage(this.#options.codec, dictionary.bytes);
-      const header = dictionaryPageHeader(dictionary.bytes.length, compressed.length, dictionary.count);
-      dictionaryPage = Buffer.concat([header, compressed]);
+      bloomFilter?.add(dictionary.bytes, dictionary.count);
+      const { header, body } = finishDictionaryPage(
+        dictionary.bytes,
+        dictionary.count,
+        this.#options,
+        this.#placeOf(0),
+      );
+      dictionaryPage = Buffer.concat([header, ...body]);
       this.#uncompressed += header.length + dictionary.bytes.length;
     }
     const chunk: WrittenChunk = {
@@ -128,7 +155,9 @@ export class ColumnWriter {
       max: this.#max,
       lower: this.#min && parquetLower(this.#leaf.type, this.#min),
       upper: this.#max && parquetUpper(this.#leaf.type, this.#max),
+      bloomFilter: bloomFilter?.finish(this.#options.seal, this.#placeOf(0)),
     };
+    this.#rowGroup++;
     this.#memory.dataPages.length = 0;
     this.#pages = [];
     this.#pageEncodings = new Map();
@@ -147,17 +176,28 @@ export class ColumnWriter {
     page.length = 0;
     const expectedValues = this.#expectedValues();
     const levels = this.#levels.count;
-    this.#levels.write(page);
+    let repetitionBytes = 0;
+    if (this.#options.pageVersion === 1) this.#levels.write(page);
+    else repetitionBytes = this.#levels.writeV2(page);
+    const definitionBytes = page.length - repetitionBytes;
     const values = this.#memory.values.writePage(page, expectedValues);
-    const compressed = compressPage(this.#options.codec, page.used);
-    const header = dataPageHeader(page.length, compressed.length, levels, values.encoding);
+    const data = {
+      page: page.used,
+      valueCount: levels,
+      nullCount: levels - values.count,
+      rowCount: this.#pageRows,
+      encoding: values.encoding,
+      repetitionBytes,
+      definitionBytes,
+    };
+    const { header, body, bodyBytes } = finishDataPage(data, this.#options, this.#placeOf(this.#pages.length));
     const offset = this.#memory.dataPages.length;
     this.#memory.dataPages.append(header);
-    this.#memory.dataPages.append(compressed);
+    for (const part of body) this.#memory.dataPages.append(part);
     const { min, max } = values;
     this.#pages.push({
       offset,
-      sizeBytes: header.length + compressed.length,
+      sizeBytes: header.length + bodyBytes,
       firstRow: this.#rows,
       nullCount: levels - values.count,
       valueCount: levels,
@@ -175,6 +215,10 @@ export class ColumnWriter {
     this.#nans += values.nanCount;
     this.#uncompressed += header.length + page.length;
     if (page.bytes.length > SCRATCH_BYTES) scratch.page = new ByteBuffer(65_536);
+  }
+
+  #placeOf(page: number): ModulePlace {
+    return { module: 0, rowGroup: this.#rowGroup, column: this.#options.column, page };
   }
 
   /** About how many values a full chunk has, nulls counted: as many a row as so far. */
@@ -201,8 +245,12 @@ export function chunkEncodings(chunk: WrittenChunk): number[] {
 }
 
 /** How many pages of which type and encoding a chunk has (ColumnMetaData.encoding_stats). */
-export function chunkEncodingStats(chunk: WrittenChunk): { pageType: number; encoding: number; count: number }[] {
-  const data = [...chunk.pageEncodings].map(([encoding, count]) => ({ pageType: PAGE.DATA, encoding, count }));
+export function chunkEncodingStats(
+  chunk: WrittenChunk,
+  pageVersion: 1 | 2,
+): { pageType: number; encoding: number; count: number }[] {
+  const pageType = pageVersion === 1 ? PAGE.DATA : PAGE.DATA_V2;
+  const data = [...chunk.pageEncodings].map(([encoding, count]) => ({ pageType, encoding, count }));
   if (chunk.dictionaryPage === undefined) return data;
   return [{ pageType: PAGE.DICTIONARY, encoding: ENCODING.PLAIN, count: 1 }, ...data];
 }

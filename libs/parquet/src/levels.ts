@@ -85,17 +85,32 @@ export class PageLevels {
 
   /** Writes both levels as a V1 data page has them, each with its length in four bytes, and begins a new page. */
   write(out: ByteBuffer): void {
-    const { maxRepetition, maxDefinition } = this.#leaf;
-    if (maxRepetition > 0) {
-      withLength(out, () => writeLevels(this.#bytes.repetition, this.count, bitWidth(maxRepetition), out));
-    }
-    if (maxDefinition > 0) {
-      const width = bitWidth(maxDefinition);
-      withLength(out, () => {
-        if (this.#uniform >= 0) writeRun(this.#uniform, this.count, width, out);
-        else writeLevels(this.#bytes.definition, this.count, width, out);
-      });
-    }
+    if (this.#leaf.maxRepetition > 0) withLength(out, () => this.#writeRepetition(out));
+    if (this.#leaf.maxDefinition > 0) withLength(out, () => this.#writeDefinition(out));
+    this.#clear();
+  }
+
+  /** Writes both as a V2 data page has them, without lengths; answers with how many bytes the repetition levels took. */
+  writeV2(out: ByteBuffer): number {
+    const begin = out.length;
+    if (this.#leaf.maxRepetition > 0) this.#writeRepetition(out);
+    const repetitionBytes = out.length - begin;
+    if (this.#leaf.maxDefinition > 0) this.#writeDefinition(out);
+    this.#clear();
+    return repetitionBytes;
+  }
+
+  #writeRepetition(out: ByteBuffer): void {
+    writeLevels(this.#bytes.repetition, this.count, bitWidth(this.#leaf.maxRepetition), out);
+  }
+
+  #writeDefinition(out: ByteBuffer): void {
+    const width = bitWidth(this.#leaf.maxDefinition);
+    if (this.#uniform >= 0) writeRun(this.#uniform, this.count, width, out);
+    else writeLevels(this.#bytes.definition, this.count, width, out);
+  }
+
+  #clear(): void {
     this.count = 0;
     this.#uniform = -1;
   }

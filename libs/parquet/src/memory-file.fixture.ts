@@ -1,7 +1,8 @@
 import type { ColumnType, Field, TableSchema } from '@millrace/schema';
 import { openParquet, type ParquetFile } from './reader.ts';
 import { type Row, rowsFromBatch, vectorsFromRows } from './rows.ts';
-import { createParquetWriter, type ParquetFileStats, type ParquetWriterOptions } from './writer.ts';
+import { createParquetWriter, type ParquetFileStats } from './writer.ts';
+import type { ParquetWriterOptions } from './writer-options.ts';
 
 /** A table schema whose fields get ids in order, nested ones as they are given. */
 export function tableOf(columns: Record<string, ColumnType>, required: string[] = []): TableSchema {

@@ -56,6 +56,11 @@ function readRowGroup(group: ThriftStruct, ordered: boolean[]): RowGroupMetadata
   return {
     rowCount: group.size(3),
     chunks: group.structs(1, 'ColumnChunk').map((chunk, i) => readChunk(chunk, ordered[i] === true)),
+    sorting: group.structs(4, 'SortingColumn').map((column) => ({
+      column: column.size(1),
+      descending: column.bool(2, false),
+      nullsFirst: column.bool(3, false),
+    })),
   };
 }
 
@@ -92,7 +97,12 @@ function readChunk(chunk: ThriftStruct, ordered: boolean): ChunkMetadata {
       encoding: page.number(2),
       count: page.number(3),
     })),
+    bloomFilter:
+      meta.optionalNumber(14) === undefined
+        ? undefined
+        : { offset: meta.size(14), length: meta.optionalNumber(15) ?? -1 },
     offsetIndex: place(4, 5),
-    columnIndex: place(6, 7),
+    // Without TypeDefinedOrder its bounds mean nothing either.
+    columnIndex: ordered ? place(6, 7) : undefined,
   };
 }

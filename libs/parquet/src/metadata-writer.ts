@@ -1,5 +1,6 @@
 import { LOGICAL } from './format.ts';
 import type { LogicalType, SchemaElement } from './leaf.ts';
+import type { Sorting } from './sorting.ts';
 import { ThriftWriter } from './thrift-writer.ts';
 
 /** A column chunk as the footer describes it (parquet.thrift, ColumnChunk with its ColumnMetaData). */
@@ -18,6 +19,8 @@ export interface ChunkMetadata {
   min: { value: Uint8Array; exact: boolean } | undefined;
   max: { value: Uint8Array; exact: boolean } | undefined;
   encodingStats: { pageType: number; encoding: number; count: number }[];
+  /** Its length is unknown in files of older writers: -1. */
+  bloomFilter: { offset: number; length: number } | undefined;
   offsetIndex: { offset: number; length: number } | undefined;
   columnIndex: { offset: number; length: number } | undefined;
 }
@@ -25,6 +28,8 @@ export interface ChunkMetadata {
 export interface RowGroupMetadata {
   rowCount: number;
   chunks: ChunkMetadata[];
+  /** By which columns its rows are sorted, if it says so. */
+  sorting: Sorting[];
 }
 
 export interface FileMetadata {
@@ -41,7 +46,8 @@ export function writeFileMetadata(file: FileMetadata): Uint8Array {
   thrift.i32(1, 2);
   thrift.structs(2, file.elements, (element) => writeElement(thrift, element));
   thrift.i64(3, file.rowCount);
-  thrift.structs(4, file.rowGroups, (group) => writeRowGroup(thrift, group, file.rowGroups.indexOf(group)));
+  let ordinal = 0;
+  thrift.structs(4, file.rowGroups, (group) => writeRowGroup(thrift, group, ordinal++));
   const pairs = Object.entries(file.keyValueMetadata);
   if (pairs.length > 0) {
     thrift.structs(5, pairs, ([key, value]) => {
@@ -98,6 +104,13 @@ function writeRowGroup(thrift: ThriftWriter, group: RowGroupMetadata, ordinal: n
     sum((chunk) => chunk.uncompressedBytes),
   );
   thrift.i64(3, group.rowCount);
+  if (group.sorting.length > 0) {
+    thrift.structs(4, group.sorting, ({ column, descending, nullsFirst }) => {
+      thrift.i32(1, column);
+      thrift.bool(2, descending);
+      thrift.bool(3, nullsFirst);
+    });
+  }
   thrift.i64(5, chunkOffset(group.chunks[0]!));
   thrift.i64(
     6,
@@ -128,6 +141,10 @@ function writeChunk(thrift: ThriftWriter, chunk: ChunkMetadata): void {
       thrift.i32(2, encoding);
       thrift.i32(3, count);
     });
+    if (chunk.bloomFilter !== undefined) {
+      thrift.i64(14, chunk.bloomFilter.offset);
+      thrift.i32(15, chunk.bloomFilter.length);
+    }
   });
   if (chunk.offsetIndex !== undefined) {
     thrift.i64(4, chunk.offsetIndex.offset);

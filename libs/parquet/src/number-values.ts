@@ -5,7 +5,7 @@ import { ENCODING } from './format.ts';
 import { bitWidth, writeIndices } from './hybrid-writer.ts';
 import { clearDictionary, indexPairs, indexWords, numberDictionary } from './number-dictionary.ts';
 import { doubleRange, floatRange, int32Range, int64Range, type NumberRange } from './number-range.ts';
-import type { PageValues, ValueWriter } from './values.ts';
+import type { PageValues, ValueEncoding, ValueWriter } from './values.ts';
 
 export type NumberKind = 'int32' | 'int64' | 'float' | 'double';
 
@@ -23,7 +23,8 @@ export function numberValues(kind: NumberKind): ValueWriter {
   let count = 0;
   /** Values of the chunk before this page. */
   let earlier = 0;
-  let inDictionary = true;
+  let encoding: ValueEncoding;
+  let inDictionary = false;
   let decided = false;
 
   const range = (): NumberRange => {
@@ -54,6 +55,10 @@ export function numberValues(kind: NumberKind): ValueWriter {
   };
 
   return {
+    begin(chosen) {
+      encoding = chosen;
+      inDictionary = chosen.dictionary;
+    },
     get pageCount() {
       return count;
     },
@@ -83,22 +88,23 @@ export function numberValues(kind: NumberKind): ValueWriter {
     writePage(out: ByteBuffer, expectedValues: number): PageValues {
       const { min, max, nanCount } = range();
       if (inDictionary && count > 0) inDictionary = lookUp(expectedValues);
+      let used: number = ENCODING.RLE_DICTIONARY;
       if (inDictionary) {
         const bits = bitWidth(Math.max(0, dictionary.count - 1));
         out.reserve(1);
         out.bytes[out.length++] = bits;
         writeIndices(indices, count, bits, out);
-      } else out.append(new Uint8Array(page.buffer, 0, count * 4 * width));
-      const written = count;
+      } else used = encoding.writePlain(new Uint8Array(page.buffer, 0, count * 4 * width), count, out);
+      const values = { encoding: used, count, nanCount, min, max };
       earlier += count;
       count = 0;
-      return { encoding: inDictionary ? ENCODING.RLE_DICTIONARY : ENCODING.PLAIN, count: written, nanCount, min, max };
+      return values;
     },
     endChunk() {
       const entries = dictionary.count;
       const bytes = new Uint8Array(dictionary.words.buffer.slice(0, entries * 4 * width));
       clearDictionary(dictionary);
-      inDictionary = true;
+      inDictionary = encoding.dictionary;
       decided = false;
       earlier = 0;
       return entries > 0 ? { count: entries, bytes } : undefined;

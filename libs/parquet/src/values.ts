@@ -11,8 +11,21 @@ export interface PageValues {
   max: Uint8Array | undefined;
 }
 
-/** Gathers the values of one column and writes them page by page: in a dictionary while that pays, else PLAIN. */
+/** How the values of a column are written. */
+export interface ValueEncoding {
+  /** Whether a dictionary is tried first. */
+  dictionary: boolean;
+  /**
+   * Writes a page that is in no dictionary, given in PLAIN form, which holds only until the call returns; answers with the
+   * encoding that it took.
+   */
+  writePlain(plain: Uint8Array, count: number, out: ByteBuffer): number;
+}
+
+/** Gathers the values of one column and writes them page by page: in a dictionary while that pays, else as begin() says. */
 export interface ValueWriter {
+  /** Begins a file's column. */
+  begin(encoding: ValueEncoding): void;
   /** Values of the page begun. */
   readonly pageCount: number;
   /** About how many bytes the page begun takes in memory. */

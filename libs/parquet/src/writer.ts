@@ -1,30 +1,16 @@
 import { MillraceError } from '@millrace/base';
 import type { ColumnBatch } from '@millrace/columns';
 import type { TableSchema } from '@millrace/schema';
-import { CODEC_OF, type CodecName } from './codec.ts';
-import { ColumnWriter, chunkEncodingStats, chunkEncodings, type WrittenChunk } from './column-writer.ts';
+import { CODEC_OF } from './codec.ts';
+import { chunkEncodingStats, chunkEncodings, type WrittenChunk } from './column-writer.ts';
 import { type ColumnFileStats, FileStats } from './file-stats.ts';
 import { MAGIC } from './format.ts';
 import { flattenSchema } from './leaf.ts';
 import { type ChunkMetadata, chunkOffset, type RowGroupMetadata, writeFileMetadata } from './metadata-writer.ts';
+import { MODULE, type ModulePlace, unsealed } from './module-seal.ts';
 import { columnIndex, offsetIndex } from './page-index.ts';
-
-export interface ParquetWriterOptions {
-  /** Default zstd (level 1). */
-  codec?: CodecName;
-  /** Rows of a row group at the most, default 262,144. */
-  rowGroupRows?: number;
-  /** Bytes, as they are encoded, at which a row group is flushed: bounds the writer's memory. Default 64 MiB. */
-  rowGroupBytes?: number;
-  /** Rows of a page at the most, default 20,000. */
-  pageRows?: number;
-  /** Bytes of values at which a page ends, before compression. Default 1 MiB. */
-  pageBytes?: number;
-  /** Into the footer, as it is: "iceberg.schema" and the like. */
-  keyValueMetadata?: Record<string, string>;
-  /** False leaves the field ids out (Delta checkpoints have none). Default true. */
-  fieldIds?: boolean;
-}
+import { checkSorted, resolveSorting } from './sorting.ts';
+import { createColumnWriters, type ParquetWriterOptions } from './writer-options.ts';
 
 export interface ParquetFileStats {
   sizeBytes: number;
@@ -51,9 +37,11 @@ export interface ParquetWriter {
 const CREATED_BY = 'millrace version 0.1.0';
 
 /**
- * Writes one Parquet file (parquet-format 2.12): V1 data pages, dictionaries with a fall back to PLAIN, statistics, page
- * index, logical types, field ids. The sink gets the file's bytes in order; they may be reused when its promise has
- * resolved. Memory: one row group as it is encoded. Errors of the sink go through, and the file is then lost.
+ * Writes one Parquet file (parquet-format 2.12): dictionaries with a fall back to PLAIN (or the options' encodings),
+ * statistics, page index, logical types, field ids; Bloom filters, V2 pages, checksums and sorting columns on request. The
+ * sink gets the file's bytes in order, one call at a time; they may be reused when its promise has resolved. While it takes
+ * one row group the next is encoded, and no more: then append() waits. Errors of the sink go through append() or finish(),
+ * and the file is then lost. Throws for options that do not fit (createColumnWriters).
  */
 export function createParquetWriter(init: {
   schema: TableSchema;
@@ -62,7 +50,7 @@ export function createParquetWriter(init: {
 }): ParquetWriter {
   const { schema, sink, options = {} } = init;
   const { codec = 'zstd', rowGroupRows = 262_144, rowGroupBytes = 64 << 20, fieldIds = true } = options;
-  const { pageRows = 20_000, pageBytes = 1 << 20, keyValueMetadata = {} } = options;
+  const { pageRows = 20_000, pageVersion = 1, indexBytes = 4 << 20, keyValueMetadata = {} } = options;
   const { elements, leaves } = flattenSchema(schema, fieldIds);
   if (elements.some((element) => element.physical === undefined && element.childCount === 0)) {
     throw new MillraceError(
@@ -73,26 +61,47 @@ export function createParquetWriter(init: {
       },
     );
   }
-  const columns = leaves.map((leaf) => new ColumnWriter(leaf, { codec, rowGroupRows, pageRows, pageBytes }));
+  const columns = createColumnWriters(leaves, options);
+  const sorting = resolveSorting(leaves, options.sortingColumns ?? []);
+  const seal = unsealed;
   const stats = new FileStats(leaves);
   const rowGroups: RowGroupMetadata[] = [];
-  const indexes: { metadata: ChunkMetadata; column: Uint8Array | undefined; offset: Uint8Array }[] = [];
+  let indexes: { metadata: ChunkMetadata; column: Uint8Array | undefined; offset: Uint8Array; place: ModulePlace }[] =
+    [];
+  let heldIndexBytes = 0;
   let position = 0;
   let rowsInGroup = 0;
   let rowCount = 0;
+  /** What the sink has still to take, in the file's order; position is behind it already. */
+  let parts: Uint8Array[] = [];
+  let sending: Promise<void> | undefined;
+  let failure: { error: unknown } | undefined;
 
-  const write = async (bytes: Uint8Array): Promise<void> => {
-    if (bytes.length === 0) return;
+  const put = (bytes: Uint8Array): { offset: number; length: number } => {
+    const place = { offset: position, length: bytes.length };
     position += bytes.length;
-    await sink(bytes);
+    parts.push(bytes);
+    return place;
+  };
+
+  const send = async (bytes: Uint8Array[]): Promise<void> => {
+    for (const part of bytes) if (part.length > 0) await sink(part);
+  };
+
+  const sent = async (): Promise<void> => {
+    await sending;
+    sending = undefined;
+    if (failure !== undefined) throw failure.error;
   };
 
   const heldBytes = () => columns.reduce((total, column) => total + column.heldBytes, 0);
 
-  const writeChunk = async (chunk: WrittenChunk): Promise<ChunkMetadata> => {
+  const putChunk = (chunk: WrittenChunk, keep: boolean, column: number): ChunkMetadata => {
     const begin = position;
-    if (chunk.dictionaryPage !== undefined) await write(chunk.dictionaryPage);
+    if (chunk.dictionaryPage !== undefined) put(chunk.dictionaryPage);
     const dataPageOffset = position;
+    // The column goes on in the same memory while the sink takes this: a copy costs a thousandth of the encoding.
+    put(keep ? chunk.dataPages : chunk.dataPages.slice());
     const metadata: ChunkMetadata = {
       physical: chunk.leaf.physical,
       encodings: chunkEncodings(chunk),
@@ -100,28 +109,58 @@ export function createParquetWriter(init: {
       codec: CODEC_OF[codec],
       valueCount: chunk.valueCount,
       uncompressedBytes: chunk.uncompressedBytes,
-      compressedBytes: dataPageOffset - begin + chunk.dataPages.length,
+      compressedBytes: position - begin,
       dataPageOffset,
       dictionaryPageOffset: chunk.dictionaryPage === undefined ? undefined : begin,
       nullCount: chunk.nullCount,
       min: chunk.lower,
       max: chunk.upper,
-      encodingStats: chunkEncodingStats(chunk),
+      encodingStats: chunkEncodingStats(chunk, pageVersion),
+      bloomFilter: undefined,
       offsetIndex: undefined,
       columnIndex: undefined,
     };
-    indexes.push({ metadata, column: columnIndex(chunk), offset: offsetIndex(chunk, dataPageOffset) });
+    const place = { module: 0, rowGroup: rowGroups.length, column, page: 0 };
+    const index = { metadata, column: columnIndex(chunk), offset: offsetIndex(chunk, dataPageOffset), place };
+    indexes.push(index);
+    heldIndexBytes += (index.column?.length ?? 0) + index.offset.length;
     stats.add(chunk, metadata.compressedBytes);
-    await write(chunk.dataPages);
     return metadata;
   };
 
-  const flushRowGroup = async (): Promise<void> => {
-    if (position === 0) await write(MAGIC);
-    const chunks: ChunkMetadata[] = [];
-    for (const column of columns) chunks.push(await writeChunk(column.endChunk()));
-    rowGroups.push({ rowCount: rowsInGroup, chunks });
+  const putIndexes = (): void => {
+    const sealed = (bytes: Uint8Array, place: ModulePlace, module: number) =>
+      put(Buffer.concat(seal([bytes], { ...place, module })));
+    for (const { metadata, column, place } of indexes)
+      if (column !== undefined) metadata.columnIndex = sealed(column, place, MODULE.COLUMN_INDEX);
+    for (const { metadata, offset, place } of indexes)
+      metadata.offsetIndex = sealed(offset, place, MODULE.OFFSET_INDEX);
+    indexes = [];
+    heldIndexBytes = 0;
+  };
+
+  const putRowGroup = (keep: boolean): void => {
+    if (position === 0) put(MAGIC);
+    const ended = columns.map((column) => column.endChunk());
+    if (sorting[0] !== undefined) checkSorted(ended[sorting[0].column]!, sorting[0]);
+    const chunks = ended.map((chunk, column) => putChunk(chunk, keep, column));
+    for (const [i, { bloomFilter }] of ended.entries())
+      if (bloomFilter !== undefined) chunks[i]!.bloomFilter = put(bloomFilter);
+    rowGroups.push({ rowCount: rowsInGroup, chunks, sorting });
     rowsInGroup = 0;
+    if (heldIndexBytes > indexBytes) putIndexes();
+  };
+
+  const flushRowGroup = async (): Promise<void> => {
+    await sent();
+    putRowGroup(false);
+    const group = parts;
+    parts = [];
+    sending = send(group).catch((error: unknown) => {
+      failure = { error };
+    });
+    // Native codecs let go of their outputs, and the sink begins, only when the event loop turns.
+    await new Promise((resolve) => setImmediate(resolve));
   };
 
   const appendFrom = (batch: ColumnBatch, begin: number): void | Promise<void> => {
@@ -133,18 +172,6 @@ export function createParquetWriter(init: {
       from = to;
       if (rowsInGroup >= rowGroupRows || heldBytes() >= rowGroupBytes)
         return flushRowGroup().then(() => appendFrom(batch, from));
-    }
-  };
-
-  const writeIndexes = async (): Promise<void> => {
-    for (const { metadata, column } of indexes) {
-      if (column === undefined) continue;
-      metadata.columnIndex = { offset: position, length: column.length };
-      await write(column);
-    }
-    for (const { metadata, offset } of indexes) {
-      metadata.offsetIndex = { offset: position, length: offset.length };
-      await write(offset);
     }
   };
 
@@ -160,21 +187,25 @@ export function createParquetWriter(init: {
       return appendFrom(batch, 0);
     },
     get bytesEstimate() {
-      return position + heldBytes();
+      return position + heldBytes() + heldIndexBytes;
     },
     get rowCount() {
       return rowCount;
     },
     async finish() {
-      if (rowsInGroup > 0) await flushRowGroup();
-      if (position === 0) await write(MAGIC);
-      await writeIndexes();
+      await sent();
+      if (rowsInGroup > 0) putRowGroup(true);
+      if (position === 0) put(MAGIC);
+      putIndexes();
       const footer = writeFileMetadata({ elements, rowCount, rowGroups, keyValueMetadata, createdBy: CREATED_BY });
-      await write(footer);
+      const footerPlace = put(
+        Buffer.concat(seal([footer], { module: MODULE.FOOTER, rowGroup: 0, column: 0, page: 0 })),
+      );
       const tail = new Uint8Array(8);
-      new DataView(tail.buffer).setUint32(0, footer.length, true);
+      new DataView(tail.buffer).setUint32(0, footerPlace.length, true);
       tail.set(MAGIC, 4);
-      await write(tail);
+      put(tail);
+      await send(parts);
       for (const column of columns) column.end();
       return {
         sizeBytes: position,
