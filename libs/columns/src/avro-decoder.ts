@@ -80,7 +80,7 @@ function interpreted(plan: Plan, columnsOf: (rows: RowBuilder) => Column[]): Dec
   };
 }
 
-function find(columns: readonly Column[], path: number[]): Column {
+export function find(columns: readonly Column[], path: number[]): Column {
   let column = columns[path[0]!]!;
   for (const at of path.slice(1)) column = column.children[at]!;
   return column;
@@ -97,7 +97,7 @@ export function undecodable(role: string, error: BadRecord): MillraceError {
 let allowed: boolean | undefined;
 
 /** Whether this runtime makes functions from text (node --disallow-code-generation-from-strings does not). */
-function codeGenerationAllowed(): boolean {
+export function codeGenerationAllowed(): boolean {
   if (allowed === undefined) {
     try {
       allowed = new Function('return true')() as boolean;

@@ -41,7 +41,7 @@ interface Target {
 }
 
 // A key column has "key_" before its name where the value's column has the name.
-const keyNames = (names: string[]) => {
+export const keyNames = (names: string[]) => {
   const known = new Set(names);
   return (name: string): string => {
     let found = name;

@@ -61,12 +61,19 @@ function scaled(digits: string, scale: number, most: number): bigint | undefined
   const match = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(digits);
   if (!match) throw new JsonMisfit(`${short(digits)} is no number`);
   const all = (match[2]! + (match[3] ?? '')).replace(/^0+/, '');
-  const trimmed = all.replace(/0+$/, '');
+  const trimmed = withoutLastZeros(all);
   if (trimmed === '') return 0n;
   const shift = Number(match[4] ?? 0) - (match[3] ?? '').length + scale + all.length - trimmed.length;
   if (shift < 0) return undefined;
   if (shift + trimmed.length > most) return 'large';
   return BigInt(match[1]! + trimmed + '0'.repeat(shift));
+}
+
+// A regular expression would look at each run of zeros once for each of them.
+function withoutLastZeros(digits: string): string {
+  let end = digits.length;
+  while (end > 0 && digits[end - 1] === '0') end--;
+  return digits.slice(0, end);
 }
 
 function textValue(format: string | undefined, column: PrimitiveType, text: string): SingleValue {
@@ -113,7 +120,7 @@ function clock(text: string, parts: (string | undefined)[]): bigint {
   const [offsetHours, offsetMinutes] = parts.slice(5, 7).map((part) => Number(part ?? 0)) as [number, number];
   if (hours > 23 || minutes > 59 || seconds > 59 || offsetHours > 23 || offsetMinutes > 59)
     throw new JsonMisfit(`${quote(text)} has a time that there is not`);
-  const fraction = (parts[3] ?? '').replace(/0+$/, '');
+  const fraction = withoutLastZeros(parts[3] ?? '');
   if (fraction.length > 6) throw new JsonMisfit(`${quote(text)} is finer than a microsecond`);
   const offset = (offsetHours * 60 + offsetMinutes) * (parts[4] === '-' ? -60 : 60);
   return BigInt(hours * 3600 + minutes * 60 + seconds - offset) * 1_000_000n + BigInt(fraction.padEnd(6, '0'));
