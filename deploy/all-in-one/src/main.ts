@@ -49,7 +49,7 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
   const folder = openDataFolder(dataDirOf(undefined));
   setLogFile(folder.logFile);
   setLogLevel(logLevel as LogLevel);
-  const endTelemetry = startTelemetry({
+  const endTelemetry = await startTelemetry({
     serviceName: 'millrace',
     traces: folder.traceFile,
     sampleRatio: 1,

@@ -51,7 +51,7 @@ export async function runService<S extends z.ZodObject>(
   const listen = config as unknown as ListenConfig;
   setLogLevel(listen.logLevel);
   const logger = createLogger(name);
-  const endTelemetry = startTelemetry({
+  const endTelemetry = await startTelemetry({
     serviceName: name,
     traces: listen.traces,
     sampleRatio: listen.traceSampleRatio,

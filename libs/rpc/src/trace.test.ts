@@ -10,7 +10,7 @@ import { createClient, implement, serve } from './index.ts';
 test('one trace from caller to handler, and through a stored traceparent', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-trace-'));
   const file = join(folder, 'traces.jsonl');
-  const end = startTelemetry({ serviceName: 'test', traces: file, sampleRatio: 1, traceFileBytes: 1_000_000 });
+  const end = await startTelemetry({ serviceName: 'test', traces: file, sampleRatio: 1, traceFileBytes: 1_000_000 });
   let inside = '';
   const answer = async () => {
     inside = trace.getActiveSpan()!.spanContext().traceId;
