@@ -18,6 +18,7 @@ export { originOf } from './protobuf-columns.ts';
 export { formatProtobufBundle, parseProtobufSchema } from './protobuf-file.ts';
 export * from './protobuf-mapping.ts';
 export * from './protobuf-schema.ts';
+export { wellKnownName } from './protobuf-well-known.ts';
 export * from './registry-source.ts';
 export type { RegisteredSchema, SchemaLanguage, SchemaSource } from './schema-source.ts';
 export * from './single-value.ts';

@@ -1,5 +1,6 @@
 import { MillraceError } from '@millrace/base';
 import type { ProtobufField, ProtobufMessage, ProtobufScalar, ProtobufType } from './protobuf-schema.ts';
+import { wellKnownName } from './protobuf-well-known.ts';
 import type { PrimitiveType } from './table-schema.ts';
 
 /**
@@ -71,8 +72,8 @@ function mapType(
 ): ProtobufShape {
   if (type.kind === 'scalar') return { kind: 'leaf', column: scalarColumn(type.scalar) };
   if (type.kind === 'enum') return { kind: 'leaf', column: { kind: 'string' } };
-  if (DECIMALS.has(type.fullName)) return { kind: 'decimal', column: decimalColumn(field, path) };
-  return mapMessage(type, path, place, budget);
+  const mapped = mapMessage(type, path, place, budget);
+  return mapped.kind === 'decimal' ? { kind: 'decimal', column: decimalColumn(field, path) } : mapped;
 }
 
 /** The column of a scalar. */
@@ -116,7 +117,9 @@ export const WRAPPERS: ReadonlyMap<string, ProtobufScalar> = new Map([
   ['google.protobuf.BytesValue', 'bytes'],
 ]);
 
-function wellKnown({ fullName }: ProtobufMessage, nanos: NanosRule): ProtobufShape | undefined {
+function wellKnown(message: ProtobufMessage, nanos: NanosRule): ProtobufShape | undefined {
+  const fullName = wellKnownName(message);
+  if (fullName === undefined) return undefined;
   const long = nanos === 'long';
   if (fullName === 'google.protobuf.Timestamp')
     return { kind: 'timestamp', column: long ? { kind: 'long' } : { kind: 'timestamp', adjusted: true } };

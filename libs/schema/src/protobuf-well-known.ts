@@ -1,3 +1,7 @@
+import { linkProtobuf } from './protobuf-link.ts';
+import { parseProtobufSource } from './protobuf-parse.ts';
+import type { ProtobufFile, ProtobufMessage } from './protobuf-schema.ts';
+
 /**
  * The files that every Protobuf schema may import without giving them: google/protobuf and google/type as far as messages
  * go, Confluent's decimal. Field numbers are what counts; options and comments are left out.
@@ -107,3 +111,30 @@ export const WELL_KNOWN_FILES: ReadonlyMap<string, string> = new Map([
     `${TYPE}message TimeOfDay { int32 hours = 1; int32 minutes = 2; int32 seconds = 3; int32 nanos = 4; }`,
   ],
 ]);
+
+let linked: ProtobufFile | undefined;
+const checked = new WeakMap<ProtobufMessage, string | undefined>();
+
+/**
+ * The full name of a message that is one of the well-known ones: by its name, and by its fields, so that a message that
+ * only has the name is taken for what it is.
+ */
+export function wellKnownName(message: ProtobufMessage): string | undefined {
+  if (!/^(google|confluent)\./.test(message.fullName)) return undefined;
+  if (!checked.has(message)) {
+    linked ??= linkProtobuf(
+      parseProtobufSource(''),
+      [...WELL_KNOWN_FILES].map(([path, text]) => parseProtobufSource(text, path)),
+    );
+    const known = linked.types.get(message.fullName);
+    checked.set(message, known && fieldsOf(known) === fieldsOf(message) ? message.fullName : undefined);
+  }
+  return checked.get(message);
+}
+
+const fieldsOf = ({ fields }: ProtobufMessage): string =>
+  fields
+    .map(({ name, number, type, cardinality }) =>
+      [number, name, cardinality, type.kind === 'scalar' ? type.scalar : type.fullName].join(' '),
+    )
+    .join(', ');
