@@ -1,7 +1,7 @@
 import type { Vector } from '@millrace/columns';
-import type { LeafRows } from './column-reader.ts';
 import { corrupt } from './corrupt.ts';
 import { type FileNode, type LeafNode, type ListNode, leavesOf, type MapNode, type StructNode } from './file-schema.ts';
+import type { LeafRows } from './leaf-rows.ts';
 import { vectorOfRaw } from './raw-vector.ts';
 
 /** The list or map around a node: its slots are the levels that repeat at most so and are defined at least so. */
@@ -62,6 +62,7 @@ function slotsOf(
   present: number,
 ): { length: number; nullCount: number; validity: Uint8Array | undefined } {
   if (definition === undefined && repetition === undefined) return { length: count, nullCount: 0, validity: undefined };
+  if (repetition === undefined && around.definition === 0) return flatSlots(definition!, present);
   const validity = new Uint8Array((count + 7) >> 3);
   let length = 0;
   let nullCount = 0;
@@ -74,6 +75,22 @@ function slotsOf(
     length++;
   }
   return { length, nullCount, validity: nullCount === 0 ? undefined : validity };
+}
+
+/** Of a column outside of lists: a slot a level. */
+function flatSlots(
+  definition: Uint8Array,
+  present: number,
+): { length: number; nullCount: number; validity: Uint8Array | undefined } {
+  const { length } = definition;
+  const validity = new Uint8Array((length + 7) >> 3);
+  let valid = 0;
+  for (let i = 0; i < length; i++) {
+    const bit = definition[i]! >= present ? 1 : 0;
+    valid += bit;
+    validity[i >> 3]! |= bit << (i & 7);
+  }
+  return { length, nullCount: length - valid, validity: valid === length ? undefined : validity };
 }
 
 function offsetsOf(

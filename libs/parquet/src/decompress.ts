@@ -1,9 +1,9 @@
-import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { _NapiBindings as zstd } from '@cloudpss/zstd/napi';
 import { uncompressSync as snappyDecompress } from 'snappy';
 import { corrupt, unsupported } from './corrupt.ts';
 import { CODEC } from './format.ts';
-import { decompressLz4Block } from './lz4-block.ts';
+import { decompressHadoopLz4, decompressLz4Block } from './lz4-block.ts';
 
 /** Decompresses one page whose header promises `size` bytes: never more than these are allocated. */
 export function decompressPage(codec: number, page: Uint8Array, size: number): Uint8Array {
@@ -32,10 +32,14 @@ function decompress(codec: number, page: Uint8Array, size: number): Uint8Array {
       return size > 0 && zstdFrameSize(page) === size
         ? zstd.decompress(Buffer.from(page.buffer, page.byteOffset, page.byteLength), size + 1)
         : zstdDecompressSync(page, { maxOutputLength: Math.max(1, size) });
+    case CODEC.BROTLI:
+      return brotliDecompressSync(page, { maxOutputLength: Math.max(1, size) });
     case CODEC.LZ4_RAW:
       return decompressLz4Block(page, size);
+    case CODEC.LZ4:
+      return decompressHadoopLz4(page, size);
     default:
-      throw unsupported(`compression codec ${codec} is not one of none, snappy, gzip, zstd and lz4_raw`);
+      throw unsupported(`compression codec ${codec} is not one of none, snappy, gzip, brotli, zstd, lz4 and lz4_raw`);
   }
 }
 

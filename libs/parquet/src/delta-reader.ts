@@ -1,7 +1,8 @@
 import { corrupt } from './corrupt.ts';
+import { unpackIndices } from './hybrid-reader.ts';
 
 /** Where a decoder stands in a page. */
-export interface Cursor {
+interface Cursor {
   bytes: Uint8Array;
   at: number;
 }
@@ -12,25 +13,25 @@ export interface Cursor {
  *     header    := varint(block size) varint(miniblocks of a block) varint(count) zigzag(first value)
  *     block     := zigzag(min delta) width:u8* miniblock*        deltas less the least one, packed LSB first
  *
- * Returns `width` words a value, wrapped as the encoding says, and moves the cursor to what follows.
+ * Fills `out` with `count` numbers, `width` words each, wrapped as the encoding says, and moves the cursor to what follows.
  */
-export function readDeltaBinary(cursor: Cursor, width: 1 | 2, most: number): Int32Array {
+export function readDeltaBinary(
+  cursor: Cursor,
+  width: 1 | 2,
+  count: number,
+  out: Int32Array = new Int32Array(count * width),
+): Int32Array {
   const blockSize = varint(cursor);
   const miniblocks = varint(cursor);
-  const count = varint(cursor);
+  const stated = varint(cursor);
   const miniblockSize = blockSize / miniblocks;
-  if (count > most) throw corrupt(`${count} delta-encoded values where ${most} fit`);
+  if (stated !== count) throw corrupt(`${stated} delta-encoded values where there must be ${count}`);
   if (blockSize > 1 << 20 || !Number.isInteger(miniblockSize) || miniblockSize === 0 || miniblockSize % 8 !== 0)
     throw corrupt(`delta blocks of ${blockSize} values in ${miniblocks} parts`);
-  const out = new Int32Array(count * width);
   zigzag64(cursor);
-  let low = wordLow;
-  let high = wordHigh;
-  const put = (i: number) => {
-    out[i * width] = low;
-    if (width === 2) out[2 * i + 1] = high;
-  };
-  if (count > 0) put(0);
+  if (count === 0) return out;
+  out[0] = wordLow;
+  if (width === 2) out[1] = wordHigh;
   for (let read = 1; read < count; ) {
     zigzag64(cursor);
     const minLow = wordLow;
@@ -41,71 +42,129 @@ export function readDeltaBinary(cursor: Cursor, width: 1 | 2, most: number): Int
       const bits = cursor.bytes[widthsAt + n]!;
       if (bits > 64) throw corrupt(`a delta of ${bits} bits`);
       const begin = cursor.at;
+      const values = Math.min(miniblockSize, count - read);
       skip(cursor, (miniblockSize * bits) / 8);
-      for (let i = 0; i < miniblockSize && read < count; i++, read++) {
-        readBits(cursor.bytes, begin, i * bits, bits);
-        // 64-bit sums by halves: a carry when the unsigned low halves run over.
-        const deltaLow = (wordLow + minLow) | 0;
-        const deltaHigh = (wordHigh + minHigh + (deltaLow >>> 0 < minLow >>> 0 ? 1 : 0)) | 0;
-        const sum = (low + deltaLow) | 0;
-        high = (high + deltaHigh + (sum >>> 0 < deltaLow >>> 0 ? 1 : 0)) | 0;
-        low = sum;
-        put(read);
-      }
+      if (bits <= 32) {
+        if (narrow.length < values) narrow = new Int32Array(miniblockSize);
+        const { buffer, byteOffset, byteLength } = cursor.bytes;
+        unpackIndices(new DataView(buffer, byteOffset, byteLength), begin, bits, narrow, 0, values);
+        if (width === 1) addWords(out, read, values, minLow);
+        else addNarrow(out, read, values, minLow, minHigh);
+      } else addWide(cursor.bytes, begin, bits, out, width, read, values, minLow, minHigh);
+      read += values;
     }
   }
   return out;
 }
 
+/** The deltas of a miniblock, less the least one, where 32 bits hold them. */
+let narrow = new Int32Array(128);
+
+function addWords(out: Int32Array, from: number, count: number, least: number): void {
+  let value = out[from - 1]!;
+  for (let i = 0; i < count; i++) {
+    value = (value + least + narrow[i]!) | 0;
+    out[from + i] = value;
+  }
+}
+
+/** 64-bit sums by halves: a carry when the unsigned low halves run over. */
+function addNarrow(out: Int32Array, from: number, count: number, leastLow: number, leastHigh: number): void {
+  let low = out[2 * from - 2]!;
+  let high = out[2 * from - 1]!;
+  for (let i = 0; i < count; i++) {
+    const deltaLow = (narrow[i]! + leastLow) | 0;
+    const sum = (low + deltaLow) | 0;
+    high += leastHigh + (deltaLow >>> 0 < leastLow >>> 0 ? 1 : 0) + (sum >>> 0 < deltaLow >>> 0 ? 1 : 0);
+    high |= 0;
+    low = sum;
+    out[2 * (from + i)] = low;
+    out[2 * (from + i) + 1] = high;
+  }
+}
+
+function addWide(
+  bytes: Uint8Array,
+  at: number,
+  bits: number,
+  out: Int32Array,
+  width: 1 | 2,
+  from: number,
+  count: number,
+  leastLow: number,
+  leastHigh: number,
+): void {
+  let low = out[width * (from - 1)]!;
+  let high = width === 2 ? out[2 * from - 1]! : 0;
+  for (let i = 0; i < count; i++) {
+    readBits(bytes, at, i * bits, bits);
+    const deltaLow = (wordLow + leastLow) | 0;
+    const deltaHigh = (wordHigh + leastHigh + (deltaLow >>> 0 < leastLow >>> 0 ? 1 : 0)) | 0;
+    const sum = (low + deltaLow) | 0;
+    high = (high + deltaHigh + (sum >>> 0 < deltaLow >>> 0 ? 1 : 0)) | 0;
+    low = sum;
+    out[width * (from + i)] = low;
+    if (width === 2) out[2 * (from + i) + 1] = high;
+  }
+}
+
 /** DELTA_LENGTH_BYTE_ARRAY: the lengths as DELTA_BINARY_PACKED, then all the bytes. */
-export function readDeltaLengths(cursor: Cursor, most: number): { starts: Int32Array; lengths: Int32Array } {
-  const lengths = readDeltaBinary(cursor, 1, most);
-  const starts = new Int32Array(lengths.length);
-  for (let i = 0; i < lengths.length; i++) {
+export function readDeltaLengths(cursor: Cursor, count: number, starts: Int32Array, lengths: Int32Array): void {
+  readDeltaBinary(cursor, 1, count, lengths);
+  for (let i = 0; i < count; i++) {
     starts[i] = cursor.at;
     if (lengths[i]! < 0) throw corrupt('a string of negative length');
     skip(cursor, lengths[i]!);
   }
-  return { starts, lengths };
 }
 
-/** DELTA_BYTE_ARRAY: lengths of the prefixes shared with the value before, then the suffixes as DELTA_LENGTH_BYTE_ARRAY. */
+/**
+ * DELTA_BYTE_ARRAY: lengths of the prefixes shared with the value before, then the suffixes as DELTA_LENGTH_BYTE_ARRAY.
+ */
 export function readDeltaBytes(
   cursor: Cursor,
-  most: number,
+  count: number,
   mostBytes: number,
+  starts: Int32Array = new Int32Array(count),
+  lengths: Int32Array = new Int32Array(count),
 ): { source: Uint8Array; starts: Int32Array; lengths: Int32Array } {
-  const prefixes = readDeltaBinary(cursor, 1, most);
-  const suffixes = readDeltaLengths(cursor, most);
-  const count = prefixes.length;
-  if (suffixes.lengths.length !== count) throw corrupt(`${count} prefixes for ${suffixes.lengths.length} suffixes`);
-  const starts = new Int32Array(count);
-  const lengths = new Int32Array(count);
+  const prefixes = new Int32Array(count);
+  const suffixes = new Int32Array(count);
+  const suffixStarts = new Int32Array(count);
+  readDeltaBinary(cursor, 1, count, prefixes);
+  readDeltaLengths(cursor, count, suffixStarts, suffixes);
   let total = 0;
   for (let i = 0; i < count; i++) {
     const prefix = prefixes[i]!;
     if (prefix < 0 || prefix > (i === 0 ? 0 : lengths[i - 1]!)) throw corrupt(`a prefix of ${prefix} bytes`);
     starts[i] = total;
-    lengths[i] = prefix + suffixes.lengths[i]!;
+    lengths[i] = prefix + suffixes[i]!;
     total += lengths[i]!;
     if (total > mostBytes) throw corrupt(`a page of strings of more than ${mostBytes} bytes`);
   }
   const source = new Uint8Array(total);
+  const { bytes } = cursor;
   for (let i = 0; i < count; i++) {
     const start = starts[i]!;
     const prefix = prefixes[i]!;
-    if (prefix > 0) source.copyWithin(start, starts[i - 1]!, starts[i - 1]! + prefix);
-    const from = suffixes.starts[i]!;
-    source.set(cursor.bytes.subarray(from, from + suffixes.lengths[i]!), start + prefix);
+    const before = i === 0 ? 0 : starts[i - 1]!;
+    copyBytes(source, before, source, start, prefix);
+    copyBytes(bytes, suffixStarts[i]!, source, start + prefix, suffixes[i]!);
   }
   return { source, starts, lengths };
+}
+
+/** Few bytes one by one: the engine's own copy costs more than they do. */
+function copyBytes(from: Uint8Array, start: number, to: Uint8Array, at: number, length: number): void {
+  if (length > 64) to.set(from.subarray(start, start + length), at);
+  else for (let i = 0; i < length; i++) to[at + i] = from[start + i]!;
 }
 
 /** BYTE_STREAM_SPLIT: the first byte of each value, then the second of each, and so on. */
 export function readByteStreams(bytes: Uint8Array, at: number, count: number, width: number): Uint8Array {
   const out = new Uint8Array(count * width);
   for (let n = 0; n < width; n++) {
-    for (let i = 0; i < count; i++) out[i * width + n] = bytes[at + n * count + i]!;
+    for (let i = 0, from = at + n * count, to = n; i < count; i++, to += width) out[to] = bytes[from + i]!;
   }
   return out;
 }

@@ -26,7 +26,7 @@ export const ENCODING = {
 
 export const PAGE = { DATA: 0, INDEX: 1, DICTIONARY: 2, DATA_V2: 3 };
 
-export const CODEC = { UNCOMPRESSED: 0, SNAPPY: 1, GZIP: 2, LZ4: 5, ZSTD: 6, LZ4_RAW: 7 };
+export const CODEC = { UNCOMPRESSED: 0, SNAPPY: 1, GZIP: 2, BROTLI: 4, LZ4: 5, ZSTD: 6, LZ4_RAW: 7 };
 
 export const CONVERTED = {
   UTF8: 0,

@@ -22,7 +22,9 @@ export function decompressLz4Block(source: Uint8Array, size: number): Uint8Array
     const token = source[from++]!;
     const literals = extra(token >> 4);
     if (literals > source.length - from || literals > size - at) throw new Error('LZ4 literals run over');
-    out.set(source.subarray(from, from + literals), at);
+    // Few bytes one by one: the engine's own copy costs more than they do.
+    if (literals > 32) out.set(source.subarray(from, from + literals), at);
+    else for (let i = 0; i < literals; i++) out[at + i] = source[from + i]!;
     from += literals;
     at += literals;
     if (from === source.length) break;
@@ -31,7 +33,34 @@ export function decompressLz4Block(source: Uint8Array, size: number): Uint8Array
     from += 2;
     const length = extra(token & 15) + 4;
     if (offset === 0 || offset > at || length > size - at) throw new Error('LZ4 match runs over');
-    for (let end = at + length; at < end; at++) out[at] = out[at - offset]!;
+    if (length > 32 && offset >= length) {
+      out.copyWithin(at, at - offset, at - offset + length);
+      at += length;
+    } else for (const end = at + length; at < end; at++) out[at] = out[at - offset]!;
   }
   return out.subarray(0, at);
+}
+
+/**
+ * Parquet's deprecated LZ4 codec. Hadoop framed the blocks; the first versions of others did not:
+ *
+ *     page      := frame* | block
+ *     frame     := size:u32be compressed-size:u32be block        size: of the block, decompressed
+ */
+export function decompressHadoopLz4(source: Uint8Array, size: number): Uint8Array {
+  const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+  const frames: { from: number; to: number; size: number }[] = [];
+  let total = 0;
+  for (let at = 0; at < source.length; ) {
+    if (at + 8 > source.length) return decompressLz4Block(source, size);
+    const frameSize = view.getUint32(at);
+    const compressed = view.getUint32(at + 4);
+    total += frameSize;
+    at += 8;
+    if (compressed > source.length - at || total > size) return decompressLz4Block(source, size);
+    frames.push({ from: at, to: at + compressed, size: frameSize });
+    at += compressed;
+  }
+  if (total !== size) return decompressLz4Block(source, size);
+  return Buffer.concat(frames.map(({ from, to, size }) => decompressLz4Block(source.subarray(from, to), size)));
 }

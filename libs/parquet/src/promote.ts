@@ -1,6 +1,8 @@
+import { isUtf8 } from 'node:buffer';
 import { MillraceError } from '@millrace/base';
 import type { Vector } from '@millrace/columns';
 import type { ColumnType, Field, PrimitiveType } from '@millrace/schema';
+import { corrupt } from './corrupt.ts';
 import type { FileNode } from './file-schema.ts';
 import { bigEndian, decimals, pair } from './raw-vector.ts';
 
@@ -58,7 +60,7 @@ export function missing(field: Field, length: number, nullParents: number): Vect
   return nullVector(field.type, length);
 }
 
-function nullVector(type: ColumnType, length: number): Vector {
+export function nullVector(type: ColumnType, length: number): Vector {
   const base = { length, nullCount: length, validity: new Uint8Array((length + 7) >> 3) };
   switch (type.kind) {
     case 'boolean':
@@ -96,7 +98,7 @@ function nullVector(type: ColumnType, length: number): Vector {
   };
 }
 
-function promote(vector: Vector, from: PrimitiveType, to: PrimitiveType, name: string): Vector {
+export function promote(vector: Vector, from: PrimitiveType, to: PrimitiveType, name: string): Vector {
   if (from.kind === to.kind && from.kind !== 'decimal' && from.kind !== 'fixed') return vector;
   if (from.kind === 'int' && to.kind === 'long' && vector.kind === 'int32')
     return { ...vector, kind: 'int64', values: widened(vector.values, vector.length) };
@@ -109,7 +111,14 @@ function promote(vector: Vector, from: PrimitiveType, to: PrimitiveType, name: s
   if (from.kind === 'fixed' && (to.kind === 'binary' || (to.kind === 'fixed' && to.length === from.length)))
     return vector;
   // Text without an annotation, as some writers leave it.
-  if (from.kind === 'binary' && to.kind === 'string') return vector;
+  if (from.kind === 'binary' && to.kind === 'string' && vector.kind === 'bytes') {
+    const { source, starts, lengths, length } = vector;
+    for (let i = 0; i < length; i++) {
+      if (!isUtf8(source.subarray(starts[i]!, starts[i]! + lengths[i]!)))
+        throw corrupt(`column "${name}", to be read as strings, holds bytes that are no UTF-8`);
+    }
+    return vector;
+  }
   if (from.kind === 'decimal' && to.kind === 'decimal' && from.scale === to.scale && from.precision <= to.precision)
     return widenDecimal(vector, to.precision);
   throw mismatch(name, from, to);

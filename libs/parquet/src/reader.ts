@@ -1,15 +1,21 @@
-import { MillraceError, toMillraceError } from '@millrace/base';
-import type { ColumnBatch, Vector } from '@millrace/columns';
+import { MillraceError } from '@millrace/base';
 import type { TableSchema } from '@millrace/schema';
 import { assemble } from './assemble.ts';
-import { readChunks } from './chunk-ranges.ts';
-import { ColumnReader, type LeafRows } from './column-reader.ts';
-import { corrupt } from './corrupt.ts';
+import { ColumnReader } from './column-reader.ts';
+import { corrupt, withPlace } from './corrupt.ts';
 import { type FileNode, type LeafNode, leavesOf, readFileSchema } from './file-schema.ts';
 import { MAGIC } from './format.ts';
+import { leafColumns, planLeaves } from './leaf-plan.ts';
+import type { LeafRows } from './leaf-rows.ts';
 import { readFileMetadata } from './metadata-reader.ts';
 import { chunkOffset, type FileMetadata, type RowGroupMetadata } from './metadata-writer.ts';
+import { ParquetBatch } from './parquet-batch.ts';
+import { leafPredicate, type Predicate } from './predicate.ts';
+import { type ColumnName, fieldOf, project } from './projection.ts';
 import { adapt, matchField, missing, prune } from './promote.ts';
+import { RowGroupPages } from './row-group-pages.ts';
+import { intersectRanges, normalRanges, partsOf, type RowRange, rowsIn, shiftRanges } from './row-ranges.ts';
+import { selectRows } from './row-selection.ts';
 
 /** A file's bytes: its size, and bytes [start, end) of it. */
 export interface ParquetSource {
@@ -25,25 +31,31 @@ export interface ParquetFile {
   rowGroups: { rowCount: number; offset: number; sizeBytes: number }[];
   keyValueMetadata: Record<string, string>;
   createdBy: string;
-  /** The rows in their order, in batches of at most `batchRows`. `columns` = ids of top-level fields. */
-  read(options?: ReadOptions & { columns?: number[] }): AsyncIterable<ColumnBatch>;
+  /** The rows in their order, with the columns that are named, at any depth; default all. */
+  read(options?: ReadOptions & { columns?: readonly ColumnName[] }): AsyncIterable<ParquetBatch>;
   /**
    * The rows as a table of this schema has them: fields matched by id (by name where the file has none), missing ones
    * null, types promoted as Iceberg allows. An `invalid` error when a column can't be read so.
    */
-  readAs(schema: TableSchema, options?: ReadOptions): AsyncIterable<ColumnBatch>;
+  readAs(schema: TableSchema, options?: ReadOptions): AsyncIterable<ParquetBatch>;
 }
 
 export interface ReadOptions {
   /** Row groups to read, by number. Default: all. */
-  rowGroups?: number[];
-  /** Default 16,384, fewer where rows are large. */
+  rowGroups?: readonly number[];
+  /** Rows to read, by number in the file. Default: all. */
+  rows?: readonly RowRange[];
+  /** Only rows that fulfil all of these, and of the file little more than the pages that they lie in. */
+  where?: readonly Predicate[];
+  /** The most rows of a batch, fewer where rows are large. Default 20,000, which is how many many writers put into a page. */
   batchRows?: number;
 }
 
 export interface OpenOptions {
   /** The largest page that is allocated, decompressed. Default 256 MiB. */
   maxPageBytes?: number;
+  /** Whether pages that have a checksum are checked against it. Default true. */
+  verifyChecksums?: boolean;
   /** Named in errors. */
   name?: string;
 }
@@ -53,42 +65,76 @@ const BATCH_BYTES = 32 << 20;
 
 /**
  * Opens a Parquet file for reading: one read of its tail, a second when the footer is larger than 64 KiB. Reads V1 and
- * V2 pages in every encoding but the obsolete BIT_PACKED, and none, snappy, gzip, zstd and lz4_raw. Throws `corrupt` for
- * bytes that are no Parquet file, `unsupported` for encrypted ones and other codecs.
+ * V2 pages in every encoding, and none, snappy, gzip, brotli, zstd, lz4 and lz4_raw. Throws `corrupt` for bytes that are
+ * no Parquet file, `unsupported` for encrypted ones and other codecs.
+ *
+ * Batches hold what they were given until the next one is asked for. Memory: of one row group the bytes of the columns
+ * that are read, as they are stored, and for each column a page and a batch of values.
  */
 export async function openParquet(source: ParquetSource, options: OpenOptions = {}): Promise<ParquetFile> {
-  const { maxPageBytes = 256 << 20, name } = options;
+  const { maxPageBytes = 256 << 20, verifyChecksums = true, name } = options;
   const context = name === undefined ? {} : { file: name };
+  const limits = { maxPageBytes, verifyChecksums };
   const metadata = await inContext(context, () => readFooter(source));
   const { schema, fields, leafCount } = await inContext(context, async () => readFileSchema(metadata.elements));
   for (const group of metadata.rowGroups) {
     if (group.chunks.length !== leafCount)
       throw corrupt(`a row group has ${group.chunks.length} columns, the schema ${leafCount}`, context);
   }
+  const firstRows: number[] = [];
+  metadata.rowGroups.reduce((row, group, i) => {
+    firstRows[i] = row;
+    return row + group.rowCount;
+  }, 0);
 
   async function* batches(
     nodes: FileNode[],
-    { rowGroups, batchRows = 16_384 }: ReadOptions,
-    toColumns: (rows: Map<LeafNode, LeafRows>, length: number) => Vector[],
-    batchSchema: TableSchema,
-  ): AsyncGenerator<ColumnBatch> {
+    { rowGroups, rows: onlyRows, where = [], batchRows = 20_000 }: ReadOptions,
+    toBatch: (rows: Map<LeafNode, LeafRows>, length: number, ranges: RowRange[]) => ParquetBatch,
+  ): AsyncGenerator<ParquetBatch> {
     const leaves = nodes.flatMap(leavesOf);
+    const predicates = where.map((predicate) => leafPredicate(fields, predicate));
+    const wanted = onlyRows && normalRanges(onlyRows);
     for (const index of rowGroups ?? metadata.rowGroups.keys()) {
       const group = metadata.rowGroups[index];
       if (group === undefined) throw new MillraceError('invalid', `The file has no row group ${index}`, { context });
-      const readers = await inContext({ ...context, rowGroup: index }, () =>
-        openRowGroup(source, group, leaves, maxPageBytes),
-      );
-      const most = Math.min(batchRows, rowsOfBytes(group, leaves, BATCH_BYTES));
-      for (let row = 0; row < group.rowCount; row += most) {
-        const length = Math.min(most, group.rowCount - row);
-        yield await inContext({ ...context, rowGroup: index, row }, async () => {
-          const rows = new Map(readers.map(([leaf, reader]) => [leaf, reader.read(length)]));
-          return { schema: batchSchema, length, columns: toColumns(rows, length) };
+      const place = { ...context, rowGroup: index };
+      const firstRow = firstRows[index]!;
+      let ranges = normalRanges([{ start: 0, end: group.rowCount }]);
+      if (wanted !== undefined) ranges = intersectRanges(ranges, shiftRanges(wanted, -firstRow));
+      const pages = new RowGroupPages(group, (start, end) => readExactly(source, start, end), maxPageBytes);
+      if (predicates.length > 0 && ranges.length > 0)
+        ranges = await inContext(place, () => selectRows(pages, group.rowCount, ranges, predicates, limits));
+      if (ranges.length === 0) continue;
+      const readers: [LeafNode, ColumnReader][] = [];
+      try {
+        const fetched = await inContext(place, () => pages.fetch(leaves, ranges));
+        await inContext(place, async () => {
+          for (const [i, leaf] of leaves.entries())
+            readers.push([leaf, new ColumnReader(leaf, group.chunks[leaf.chunk]!, fetched[i]!, limits)]);
         });
+        for (const part of partsOf(ranges, Math.min(batchRows, rowsOfBytes(group, leaves, BATCH_BYTES)))) {
+          const rows = await inContext({ ...place, row: part[0]!.start }, async () => {
+            return new Map(readers.map(([leaf, reader]) => [leaf, reader.read(part)]));
+          });
+          yield toBatch(rows, rowsIn(part), shiftRanges(part, firstRow));
+        }
+      } finally {
+        for (const [, reader] of readers) reader.close();
       }
     }
   }
+
+  /** Assembling finds what is wrong between columns. */
+  const located =
+    <T>(run: () => T) =>
+    (): T => {
+      try {
+        return run();
+      } catch (thrown) {
+        throw withPlace(thrown, context);
+      }
+    };
 
   return {
     schema,
@@ -102,46 +148,42 @@ export async function openParquet(source: ParquetSource, options: OpenOptions = 
     keyValueMetadata: metadata.keyValueMetadata,
     createdBy: metadata.createdBy,
     read({ columns, ...options } = {}) {
-      const wanted = columns === undefined ? fields : fields.filter((field) => columns.includes(field.id));
-      if (columns !== undefined && wanted.length !== new Set(columns).size) {
-        throw new MillraceError('invalid', `The file has no columns with all of the ids ${columns.join(', ')}`, {
-          context,
-        });
-      }
-      const ids = new Set(wanted.map((field) => field.id));
-      const picked = { ...schema, fields: schema.fields.filter((field) => ids.has(field.id)) };
-      const toColumns = (rows: Map<LeafNode, LeafRows>, length: number) =>
-        wanted.map((field) => assemble(field, rows, length));
-      return batches(wanted, options, toColumns, picked);
+      const wanted = columns === undefined ? fields : project(fields, columns);
+      const picked = { ...schema, fields: wanted.map(fieldOf) };
+      const plans = planLeaves(wanted, picked.fields);
+      return batches(wanted, options, (rows, length, ranges) => {
+        const toColumns = located(() => wanted.map((field) => assemble(field, rows, length)));
+        const toLeaves = located(() => plans && leafColumns(plans, rows, length));
+        return new ParquetBatch(picked, length, ranges, toColumns, toLeaves);
+      });
     },
     readAs(wanted, options = {}) {
       const found = wanted.fields.map((field) => {
         const node = matchField(fields, field);
         return node && prune(node, field.type);
       });
-      const toColumns = (rows: Map<LeafNode, LeafRows>, length: number) =>
-        wanted.fields.map((field, i) => {
-          const node = found[i];
-          if (node === undefined) return missing(field, length, 0);
-          return adapt(assemble(node, rows, length), node, field.type);
-        });
-      return batches(
-        found.filter((node) => node !== undefined),
-        options,
-        toColumns,
-        wanted,
-      );
+      const nodes = found.filter((node) => node !== undefined);
+      const plans = planLeaves(nodes, wanted.fields);
+      return batches(nodes, options, (rows, length, ranges) => {
+        const toColumns = located(() =>
+          wanted.fields.map((field, i) => {
+            const node = found[i];
+            if (node === undefined) return missing(field, length, 0);
+            return adapt(assemble(node, rows, length), node, field.type);
+          }),
+        );
+        const toLeaves = located(() => plans && leafColumns(plans, rows, length));
+        return new ParquetBatch(wanted, length, ranges, toColumns, toLeaves);
+      });
     },
   };
 }
 
-/** Whatever hostile bytes lead to is `corrupt`, with the place. */
 async function inContext<T>(context: Record<string, string | number>, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (thrown) {
-    if (thrown instanceof RangeError) throw corrupt(thrown.message, context);
-    throw toMillraceError(thrown, context);
+    throw withPlace(thrown, context);
   }
 }
 
@@ -166,21 +208,11 @@ async function readFooter(source: ParquetSource): Promise<FileMetadata> {
   return metadata;
 }
 
-export async function readExactly(source: ParquetSource, start: number, end: number): Promise<Uint8Array> {
+async function readExactly(source: ParquetSource, start: number, end: number): Promise<Uint8Array> {
+  if (start > end || end > source.size) throw corrupt(`bytes ${start} to ${end} of a file of ${source.size}`);
   const bytes = await source.read(start, end);
   if (bytes.length !== end - start) throw corrupt(`bytes ${start} to ${end} are not there`);
   return bytes;
-}
-
-async function openRowGroup(
-  source: ParquetSource,
-  group: RowGroupMetadata,
-  leaves: LeafNode[],
-  maxPageBytes: number,
-): Promise<[LeafNode, ColumnReader][]> {
-  const chunks = leaves.map((leaf) => group.chunks[leaf.chunk]!);
-  const bytes = await readChunks(chunks, (start, end) => readExactly(source, start, end));
-  return leaves.map((leaf, i) => [leaf, new ColumnReader(leaf, chunks[i]!, bytes[i]!, maxPageBytes)]);
 }
 
 /** How many rows of a row group come to about this many bytes, decompressed. */

@@ -73,11 +73,22 @@ export class ThriftStruct {
     });
   }
 
-  strings(id: number): string[] {
+  bools(id: number): boolean[] {
+    return this.#list(id).map((value) => {
+      if (typeof value !== 'boolean') throw this.#wrong(id);
+      return value;
+    });
+  }
+
+  binaries(id: number): Uint8Array[] {
     return this.#list(id).map((value) => {
       if (!(value instanceof Uint8Array)) throw this.#wrong(id);
-      return decoder.decode(value);
+      return value;
     });
+  }
+
+  strings(id: number): string[] {
+    return this.binaries(id).map((value) => decoder.decode(value));
   }
 
   /** The member of a union: its number and its fields. */
