@@ -3,9 +3,9 @@ import { runCommand } from './command.ts';
 
 /**
  * Software that is not ours: Python readers and the oracle, a Kafka broker with its tools, Delta Kernel, a schema
- * registry, Iceberg's own REST catalog, PostgreSQL's programs.
+ * registry, Iceberg's own REST catalog, PostgreSQL's programs, an S3 server, Spark.
  */
-export type Peer = 'python' | 'kafka' | 'delta-kernel' | 'registry' | 'iceberg-rest' | 'postgres';
+export type Peer = 'python' | 'kafka' | 'delta-kernel' | 'registry' | 'iceberg-rest' | 'postgres' | 's3' | 'spark';
 
 /** Of a test's context (vitest): `skip` ends the test. */
 export interface SkippableTest {
@@ -23,7 +23,12 @@ const NEEDS: Record<Peer, [command: string, ...args: string[]][]> = {
     ['mvn', '-v'],
   ],
   registry: [['mvn', '-v']],
+  s3: [['go', 'version']],
   postgres: [],
+  spark: [
+    ['javac', '-version'],
+    ['mvn', '-v'],
+  ],
   'iceberg-rest': [
     ['java', '-version'],
     ['mvn', '-v'],

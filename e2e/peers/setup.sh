@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] [registry] [iceberg-rest] [postgres] (default: all). What it
-# downloads and builds lies under ${MILLRACE_PEERS:-~/.cache/millrace-peers}, by the hash of what it was made from, so a
+# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] [registry] [iceberg-rest] [s3] [postgres] [spark]
+# (default: all). What it downloads and builds lies under ${MILLRACE_PEERS:-~/.cache/millrace-peers}, by the hash of what it was made from, so a
 # change makes it anew.
 # Prints one line a peer: "<peer> <folder>".
 set -euo pipefail
@@ -31,19 +31,20 @@ make_registry() {
   test -e "$1/quarkus-run.jar"
 }
 
-[ $# -gt 0 ] || set -- python kafka delta-kernel registry iceberg-rest postgres
+[ $# -gt 0 ] || set -- python kafka delta-kernel registry iceberg-rest s3 postgres spark
 for peer; do
   case $peer in
     python) files=("$here/python/requirements.txt") ;;
-    kafka | delta-kernel) files=("$here/$peer/pom.xml" "$here/$peer"/*.java "$here"/java/*.java) ;;
+    kafka | delta-kernel | spark) files=("$here/$peer/pom.xml" "$here/$peer"/*.java "$here"/java/*.java) ;;
     registry | iceberg-rest) files=("$here/$peer/pom.xml") ;;
+    s3) files=("$here/s3/version") ;;
     postgres)
       # Debian keeps its programs out of PATH.
       initdb=$(command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -1) || true
       [ -n "$initdb" ] || { echo 'PostgreSQL is not installed (Debian: apt-get install postgresql)' >&2; exit 1; }
       echo "postgres $(dirname "$(readlink -f "$initdb")")"
       continue ;;
-    *) echo "no such peer: $peer (python, kafka, delta-kernel, registry, iceberg-rest, postgres)" >&2; exit 2 ;;
+    *) echo "no such peer: $peer (python, kafka, delta-kernel, registry, iceberg-rest, s3, postgres, spark)" >&2; exit 2 ;;
   esac
   folder=$(folder_of "$peer" "${files[@]}")
   (
@@ -52,6 +53,7 @@ for peer; do
       rm -rf "$folder"
       case $peer in
         python | registry) "make_$peer" "$folder" "${files[@]}" ;;
+        s3) GOBIN=$folder go install "github.com/versity/versitygw/cmd/versitygw@$(cat "${files[0]}")" ;;
         *) make_java "$folder" "${files[@]}" ;;
       esac >&2
       touch "$folder/.done"

@@ -18,32 +18,15 @@ const SILENCE_TIMEOUT_MS = 30_000;
 const WRITER = 'millrace-writer';
 
 /**
- * A bucket, or a prefix in one, of S3 or of a store that speaks its API: `s3://bucket/prefix`, with
- * `?endpoint=http://host:9000` for another server than Amazon's (buckets are then parts of the path, unless
- * `path-style=false`) and `region=…`. Put-if-absent is `If-None-Match: *`. Uploads carry a CRC that the store checks, and
+ * A bucket, or a prefix in one, of S3 or of a store that speaks its API: `s3://bucket/prefix`. Region, credentials and
+ * another server than Amazon's come from the SDK's own chain (AWS_REGION, AWS_ENDPOINT_URL_S3, …); a store of another
+ * place than the rest says so itself: `?endpoint=http://host:9000&region=…`. With an endpoint buckets are parts of the
+ * path, unless `path-style=false`. Put-if-absent is `If-None-Match: *`. Uploads carry a CRC that the store checks, and
  * downloads are checked against the one that it kept.
  */
 export function s3Store(uri: string): ObjectStore {
   const { bucket, prefix, root, parameters } = bucketRoot(uri, ['s3', 's3a'], PARAMETERS);
-  const endpoint = parameters.get('endpoint') ?? undefined;
-  const pathStyle = parameters.get('path-style') ?? String(endpoint !== undefined);
-  let opened: Promise<{ sdk: typeof S3; client: S3.S3Client }> | undefined;
-
-  // The SDK is loaded by who uses it.
-  const open = () => {
-    opened ??= import('@aws-sdk/client-s3').then((sdk) => {
-      const region = parameters.get('region') ?? (endpoint === undefined ? undefined : 'us-east-1');
-      const client = new sdk.S3Client({
-        maxAttempts: MAX_ATTEMPTS,
-        forcePathStyle: pathStyle === 'true',
-        requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, requestTimeout: SILENCE_TIMEOUT_MS },
-        ...(region === undefined ? {} : { region }),
-        ...(endpoint === undefined ? {} : { endpoint }),
-      });
-      return { sdk, client };
-    });
-    return opened;
-  };
+  const open = () => openClient(parameters);
 
   async function send<T>(key: string, request: (client: S3.S3Client, sdk: typeof S3) => Promise<T>): Promise<T> {
     try {
@@ -203,3 +186,41 @@ export function s3Store(uri: string): ObjectStore {
 }
 
 const until = (signal: AbortSignal | undefined) => (signal === undefined ? {} : { abortSignal: signal });
+
+interface OpenClient {
+  sdk: typeof S3;
+  client: S3.S3Client;
+}
+
+/** By their parameters: stores are opened for every table and split, and share connections and the retry budget. */
+const clients = new Map<string, Promise<OpenClient>>();
+
+function openClient(parameters: URLSearchParams): Promise<OpenClient> {
+  const name = parameters.toString();
+  let client = clients.get(name);
+  if (client === undefined) {
+    client = createClient(parameters);
+    clients.set(name, client);
+    client.catch(() => clients.delete(name));
+  }
+  return client;
+}
+
+async function createClient(parameters: URLSearchParams): Promise<OpenClient> {
+  // Loaded by who uses it.
+  const sdk = await import('@aws-sdk/client-s3');
+  const own = parameters.get('endpoint') ?? undefined;
+  const { AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION } = process.env;
+  const elsewhere = own ?? AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL;
+  // Servers that are not Amazon's have no regions, but signatures need a name of one.
+  const fallback = elsewhere === undefined ? undefined : (AWS_REGION ?? AWS_DEFAULT_REGION ?? 'us-east-1');
+  const region = parameters.get('region') ?? fallback;
+  const client = new sdk.S3Client({
+    maxAttempts: MAX_ATTEMPTS,
+    forcePathStyle: (parameters.get('path-style') ?? String(elsewhere !== undefined)) === 'true',
+    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, requestTimeout: SILENCE_TIMEOUT_MS },
+    ...(region === undefined ? {} : { region }),
+    ...(own === undefined ? {} : { endpoint: own }),
+  });
+  return { sdk, client };
+}
