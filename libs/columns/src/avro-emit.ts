@@ -6,10 +6,11 @@ import { decimalBytes } from './vector.ts';
 
 /** What the text of a decoder is gathered in. */
 export interface Writer {
-  /** The number of the domain of the list or map with this path. */
-  domainOf(path: number[]): number;
-  /** Statements that load a domain's arrays again after it has grown. */
-  rebind(domain: number): string;
+  domains: readonly PlanDomain[];
+  /** Whether what is being written is one function. */
+  isWhole: boolean;
+  /** Statements that load a column's arrays. */
+  bind(column: ColumnRef): string;
   columns: readonly ColumnRef[];
   functions: string[];
   constants: unknown[];
@@ -18,13 +19,34 @@ export interface Writer {
   next: number;
 }
 
+export interface PlanDomain {
+  /** Path of the list or map; the top level's is empty. */
+  key: string;
+  /** The list or map; undefined at the top level. */
+  list: ColumnRef | undefined;
+  columns: ColumnRef[];
+}
+
+const domainOf = (writer: Writer, path: number[]): number =>
+  writer.domains.findIndex((domain) => domain.key === path.join('.'));
+
+/** Statements that load a domain's arrays. */
+export const bindDomain = (writer: Writer, id: number): string =>
+  writer.domains[id]!.columns.map((column) => writer.bind(column)).join(' ');
+
+const rebind = (writer: Writer, id: number): string => (writer.isWhole ? bindDomain(writer, id) : `b${id}();`);
+
 const constant = (writer: Writer, value: unknown): number => writer.constants.push(value) - 1;
 
 // Functions of a bounded size: the optimising compiler gives up on huge ones.
 const FIELDS_A_FUNCTION = 24;
 
+/** Statements that read the step's value at p and write it to row n. */
+export const emitPart = (writer: Writer, step: Step): string =>
+  writer.isWhole ? emit(writer, step, 'n') : `p = ${emitFunction(writer, step)}(s, p, e, n);`;
+
 /** The step as a function of its own: (s, p, e, n) => p. */
-export function emitFunction(writer: Writer, step: Step): string {
+function emitFunction(writer: Writer, step: Step): string {
   const name = `f${writer.next++}`;
   const body = emit(writer, step, 'n');
   writer.functions.push(`function ${name}(s, p, e, n) { let b = 0, k = 0, q = 0;\n${body}\nreturn p; }`);
@@ -32,7 +54,7 @@ export function emitFunction(writer: Writer, step: Step): string {
 }
 
 /** Statements that read the step's value at p and write it to row `n` (an expression). */
-export function emit(writer: Writer, step: Step, n: string): string {
+function emit(writer: Writer, step: Step, n: string): string {
   switch (step.kind) {
     case 'skip':
       if (step.avro.kind === 'null') return '';
@@ -72,7 +94,8 @@ function emitRecord(writer: Writer, step: Step & { kind: 'record' }, n: string):
   const parts: string[] = [];
   for (let at = 0; at < step.fields.length; at += FIELDS_A_FUNCTION) {
     const fields = step.fields.slice(at, at + FIELDS_A_FUNCTION);
-    if (step.fields.length <= FIELDS_A_FUNCTION) parts.push(...fields.map((field) => emit(writer, field.step, n)));
+    if (writer.isWhole || step.fields.length <= FIELDS_A_FUNCTION)
+      parts.push(...fields.map((field) => emit(writer, field.step, n)));
     else parts.push(`p = ${emitFunction(writer, { kind: 'record', fields, absent: [] })}(s, p, e, ${n});`);
   }
   for (const { column, json } of step.absent) {
@@ -83,7 +106,7 @@ function emitRecord(writer: Writer, step: Step & { kind: 'record' }, n: string):
       parts.push(
         ...below.map((id) => `d${id}.length = m${id};`),
         `storeDefault(C[${column.index}], ${n}, K[${constant(writer, json)}]);`,
-        ...below.map((id) => `m${id} = d${id}.length; ${writer.rebind(id)}`),
+        ...below.map((id) => `m${id} = d${id}.length; ${rebind(writer, id)}`),
       );
     }
   }
@@ -95,7 +118,7 @@ const isBelow = (column: ColumnRef, other: ColumnRef): boolean => column.path.ev
 function repeatedBelow(writer: Writer, column: ColumnRef): number[] {
   return writer.columns
     .filter((other) => (other.type.kind === 'list' || other.type.kind === 'map') && isBelow(column, other))
-    .map(({ path }) => writer.domainOf(path));
+    .map(({ path }) => domainOf(writer, path));
 }
 
 // Up to so many columns setNull() is written out.
@@ -123,7 +146,7 @@ function emitBlocks(
   n: string,
   item: (at: string) => string,
 ): string {
-  const id = writer.domainOf(column.path);
+  const id = domainOf(writer, column.path);
   const unique = writer.next++;
   const [total, count, row] = [`a${unique}`, `c${unique}`, `m${id}`];
   const limit =
@@ -134,7 +157,7 @@ for (;;) {
   const ${count} = k;
   if (${count} === 0) break;
   if (${limit}) broken();
-  if (${row} + ${count} > d${id}.capacity) { d${id}.length = ${row}; reserve(d${id}, ${count}); ${writer.rebind(id)} }
+  if (${row} + ${count} > d${id}.capacity) { d${id}.length = ${row}; reserve(d${id}, ${count}); ${rebind(writer, id)} }
   ${total} += ${count};
   for (const stop = ${row} + ${count}; ${row} < stop; ${row}++) {
 ${item(row)}

@@ -1,5 +1,6 @@
 import type { Decoder } from './avro-decoder.ts';
-import { emit, emitFunction, type Writer } from './avro-emit.ts';
+import { bindDomain, emitPart, type PlanDomain, type Writer } from './avro-emit.ts';
+import { type Piece, piecesOf } from './avro-parts.ts';
 import * as runtime from './avro-runtime.ts';
 import type { ColumnRef, Plan } from './avro-step.ts';
 import { BadRecord } from './avro-value.ts';
@@ -7,35 +8,33 @@ import { type Column, constants, reserve, setNull, vectorKind } from './column.t
 import type { RowBuilder } from './row-builder.ts';
 import { storeDefault } from './store.ts';
 
-// Up to so many columns one function with its arrays in local variables decodes a whole record, which is nearly twice as
-// fast; the optimising compiler gives up on larger ones, and variables of the closure are shared by several.
-const COLUMNS_IN_ONE = 100;
+// So many columns a function: the optimising compiler takes its time with larger ones, or gives up.
+const COLUMNS_A_FUNCTION = 32;
+/** A field with more columns, which can't be taken apart, is decoded by several functions. */
+const MOST_IN_ONE = 64;
 
 /**
  * A decoder as JavaScript made for one plan. The text holds numbers only: columns, schemas and defaults are reached by
  * index (C, K), so nothing that a schema's author wrote becomes code.
  *
- * Names in it: s = source, z = the last place of a load of four bytes, p = position, e = the record's end, n = row,
- * t = scratch, v7, l7 and w7 = values or starts, lengths and validity of column 7, d2 = domain 2, m2 = its length,
- * E0 = symbols.
+ * A piece of the plan (avro-parts.ts) is a function that goes over all records; where they are several, P keeps how far
+ * each record has been read. Names in it: s = source, z = the last place of a load of four bytes, p = position, e = the
+ * record's end, n = row, t = scratch, v7, l7 and w7 = values or starts, lengths and validity of column 7, d2 = domain 2,
+ * m2 = its length, E0 = symbols.
  */
 export function generateAvro(plan: Plan): (columnsOf: (rows: RowBuilder) => Column[]) => Decoder['decode'] {
-  const domains = domainsOf(plan.columns);
-  const whole = plan.columns.length <= COLUMNS_IN_ONE;
-  const binds = domains.map(({ columns }) => columns.map(bindColumn).join(' '));
   const writer: Writer = {
-    domainOf: (path) => domains.findIndex((domain) => domain.key === path.join('.')),
-    rebind: (id) => (whole ? binds[id]! : `b${id}();`),
+    domains: domainsOf(plan.columns),
+    isWhole: true,
+    bind: bindColumn,
     columns: plan.columns,
     functions: [],
     constants: [],
     enums: [],
     next: 0,
   };
-  const body = whole
-    ? `p = starts[i] + skip;\n${emit(writer, plan.root, 'n')}`
-    : `p = ${emitFunction(writer, plan.root)}(s, starts[i] + skip, e, n);`;
-  const text = program(plan, writer, domains, binds, body, whole);
+  const pieces = piecesOf(plan, COLUMNS_A_FUNCTION);
+  const text = program(writer, pieces, plan.top);
   const make = new Function('R', 'K', text) as (r: unknown, k: unknown[]) => Generated;
   return (columnsOf) => {
     const decode = make(RUNTIME, writer.constants);
@@ -71,18 +70,10 @@ const RUNTIME = {
   isBroken: (error: unknown) => error === runtime.BROKEN || error instanceof BadRecord,
 };
 
-interface PlanDomain {
-  /** Path of the list or map; the top level's is empty. */
-  key: string;
-  /** The list or map; undefined at the top level. */
-  list?: ColumnRef;
-  columns: ColumnRef[];
-}
-
 // Each column belongs to the domain of the nearest list or map above it.
 function domainsOf(columns: readonly ColumnRef[]): PlanDomain[] {
   const lists = columns.filter(({ type }) => type.kind === 'list' || type.kind === 'map');
-  const domains: PlanDomain[] = [{ key: '', columns: [] }];
+  const domains: PlanDomain[] = [{ key: '', list: undefined, columns: [] }];
   for (const list of lists) domains.push({ key: list.path.join('.'), list, columns: [] });
   const byKey = new Map(domains.map((domain) => [domain.key, domain]));
   for (const column of columns) {
@@ -93,53 +84,86 @@ function domainsOf(columns: readonly ColumnRef[]): PlanDomain[] {
   return domains;
 }
 
-function program(
-  plan: Plan,
-  writer: Writer,
-  domains: PlanDomain[],
-  binds: string[],
-  body: string,
-  whole: boolean,
-): string {
-  const variables = `let C, view, z, ${[
-    ...plan.columns.map(({ index }) => `v${index}, l${index}, w${index}`),
-    ...domains.map((_, id) => `d${id}, m${id}`),
-    ...writer.enums.map((_, i) => `E${i}`),
-  ].join(', ')};`;
+function program(writer: Writer, pieces: Piece[], top: readonly ColumnRef[]): string {
+  const several = pieces.length > 1;
+  const texts = pieces.map((piece, at) => {
+    const first = at === 0;
+    const length = first
+      ? `if (length < 0) { ${top.map(({ index }) => `setNull(C[${index}], n);`).join(' ')} continue; }`
+      : 'if (length < 0) continue;';
+    const begin = first
+      ? 'p = starts[i] + skip; cursor.emptyItems = 0;'
+      : 'p = P[2 * (i - from)]; cursor.emptyItems = P[2 * (i - from) + 1];';
+    const end =
+      at === pieces.length - 1
+        ? 'if (p !== e) break;'
+        : 'P[2 * (i - from)] = p; P[2 * (i - from) + 1] = cursor.emptyItems;';
+    return emitPiece(writer, piece, at, `${length}\nconst e = starts[i] + length;\n${begin}`, end);
+  });
   return `"use strict";
 const { broken, scratch: t, readLong, readWideLong, readInt, readLength, readCount, timesThousand, longToNumber, orBytes,
   checkUtf8, decimal32, decimal64, decimalWide, uuidToText, jsonOrSkip, constants, reserve, setNull, storeDefault,
   isBroken } = R;
 const cursor = { bytes: null, at: 0, end: 0, emptyItems: 0 };
-${whole ? '' : variables}
-${whole ? '' : binds.map((text, id) => `function b${id}() { ${text} }`).join('\n')}
+let C, view, z, P = new Int32Array(0);
 ${writer.functions.join('\n')}
+${texts.join('\n')}
 return function (columns, s, starts, lengths, skip, from, to, n) {
-  ${whole ? variables : ''}
   C = columns;
   view = new DataView(s.buffer, s.byteOffset, s.byteLength);
   z = s.byteLength - 4;
-  ${domains.map(({ list }, id) => (list ? `d${id} = C[${list.index}].childDomain; m${id} = d${id}.length;` : '')).join(' ')}
-  ${writer.enums.map(({ column, symbols }, i) => `E${i} = constants(C[${column}], K[${symbols}]);`).join(' ')}
-  ${binds.join('\n')}
+  ${several ? 'if (P.length < 2 * (to - from)) P = new Int32Array(2 * (to - from));' : ''}
+  ${pieces.map((_, at) => `to = g${at}(C, view, z, s, starts, lengths, skip, from, to, n);`).join('\n  ')}
+  return to - from;
+};`;
+}
+
+/** A function g<at> over all records that answers the first that it could not decode, or `to`. */
+function emitPiece(writer: Writer, { parts, columns }: Piece, at: number, begin: string, end: string): string {
+  const enums = writer.enums.length;
+  const functions = writer.functions.length;
+  writer.isWhole = columns.length <= MOST_IN_ONE;
+  const domains = writer.domains.flatMap(({ list }, id) => (list && columns.includes(list) ? [{ id, list }] : []));
+  const body = parts
+    .map(({ step, within }) => {
+      const text = emitPart(writer, step);
+      return within === undefined ? text : `if ((w${within.index}[n >> 3] >> (n & 7) & 1) !== 0) {\n${text}\n}`;
+    })
+    .join('\n');
+  const names = [
+    ...columns.map(({ index }) => `v${index}, l${index}, w${index}`),
+    ...domains.map(({ id }) => `d${id}, m${id}`),
+    ...writer.enums.slice(enums).map((_, i) => `E${enums + i}`),
+  ];
+  const variables = names.length === 0 ? '' : `let ${names.join(', ')};`;
+  // The functions of a piece that is too large for one see its variables, which are then not the function's own.
+  const shared = writer.isWhole
+    ? ''
+    : `${variables}\n${writer.functions.splice(functions).join('\n')}\n${domains.map(({ id }) => `function b${id}() { ${bindDomain(writer, id)} }`).join('\n')}\n`;
+  return `${shared}function g${at}(${writer.isWhole ? 'C, view, z' : '_C, _view, _z'}, s, starts, lengths, skip, from, to, n) {
+  ${writer.isWhole ? variables : ''}
+  ${domains.map(({ id, list }) => `d${id} = C[${list.index}].childDomain; m${id} = d${id}.length;`).join(' ')}
+  ${writer.enums
+    .slice(enums)
+    .map(({ column, symbols }, i) => `E${enums + i} = constants(C[${column}], K[${symbols}]);`)
+    .join(' ')}
+  ${columns.map(bindColumn).join('\n  ')}
   let i = from, p = 0, b = 0, k = 0, q = 0;
   try {
     for (; i < to; i++, n++) {
       const length = lengths[i];
-      if (length < 0) { ${plan.top.map(({ index }) => `setNull(C[${index}], n);`).join(' ')} continue; }
-      cursor.emptyItems = 0;
-      const e = starts[i] + length;
+      ${begin}
       ${body}
-      if (p !== e) break;
+      ${end}
     }
   } catch (error) {
     if (!isBroken(error)) throw error;
     // The item that was being written may have nulls: it counts among what is taken back.
-    ${domains.map(({ list }, id) => (list ? `if (m${id} < d${id}.capacity) m${id}++;` : '')).join(' ')}
+    ${domains.map(({ id }) => `if (m${id} < d${id}.capacity) m${id}++;`).join(' ')}
   }
-  ${domains.map(({ list }, id) => (list ? `d${id}.length = m${id};` : '')).join(' ')}
-  return i - from;
-};`;
+  ${domains.map(({ id }) => `d${id}.length = m${id};`).join(' ')}
+  return i;
+}`;
 }
 
 function bindColumn({ index, type }: ColumnRef): string {
