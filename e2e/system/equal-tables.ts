@@ -10,7 +10,7 @@ export const addressOf = ({ table }: TableReport, catalogUri: string): TableAddr
   catalogUri,
   namespace: table.table!.namespace,
   name: table.table!.name,
-  location: fileURLToPath(table.location).replace(/\/$/, ''),
+  location: table.location.startsWith('file:') ? fileURLToPath(table.location).replace(/\/$/, '') : table.location,
 });
 
 /** Has a reader print the table and compares it with what is expected; answers with the rows' number and SHA-256. */

@@ -18,6 +18,7 @@ export interface DeploymentOptions {
   logLevel: string;
   /** URIs. */
   logStoreUri: string;
+  warehouseUri: string;
   schemaSourceUri: string;
   database: string | undefined;
   isDemo: boolean;
@@ -54,7 +55,7 @@ export async function startDeployment(options: DeploymentOptions): Promise<Deplo
   const endpoints: Endpoints = {
     pid: process.pid,
     catalogUri,
-    warehouseUri: `file://${folder.warehouse}`,
+    warehouseUri: options.warehouseUri,
     services: {
       ...Object.fromEntries(SINGLE_NAMES.map((name) => [name, `127.0.0.1:${wiring.ports[name]}`])),
       'parquet-converter': wiring.converterPorts.map((port) => `127.0.0.1:${port}`).join(','),

@@ -34,7 +34,7 @@ try {
 process.exit();
 
 async function run(options: Options, signal: AbortSignal): Promise<number> {
-  const { records, exitWhenCaughtUp, converters, separate, log, schemas, database } = options;
+  const { records, exitWhenCaughtUp, converters, separate, log, schemas, warehouse, database } = options;
   const logLevel = setting(
     'MILLRACE_LOG_LEVEL',
     'info',
@@ -64,7 +64,8 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
       separate,
       commitIntervalMs,
       logLevel,
-      logStoreUri: `file://${resolve(log ?? folder.log)}`,
+      logStoreUri: storeUri(log ?? folder.log),
+      warehouseUri: storeUri(warehouse ?? folder.warehouse),
       schemaSourceUri:
         schemas === undefined || !/^https?:/.test(schemas) ? `file://${resolve(schemas ?? folder.schemas)}` : schemas,
       database,
@@ -144,4 +145,9 @@ function setting(name: string, fallback: string, isLegal: (text: string) => bool
       code: 'config-invalid',
     });
   return text;
+}
+
+/** A store's URI as it is, a folder as a file URI. */
+function storeUri(text: string): string {
+  return /^[a-z][a-z0-9]*:\/\//.test(text) ? text : `file://${resolve(text)}`;
 }

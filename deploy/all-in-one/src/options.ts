@@ -6,10 +6,12 @@ export interface Options {
   exitWhenCaughtUp: boolean;
   converters: number;
   separate: boolean;
-  /** Folder in Kafka's tiered layout; default: the data folder's own. */
+  /** Folder or store URI in Kafka's tiered layout; default: the data folder's own. */
   log?: string;
   /** Folder of schemas, or URL of a registry; default: the data folder's own. */
   schemas?: string;
+  /** Folder or store URI of the tables; default: in the data folder. */
+  warehouse?: string;
   /** URL of a PostgreSQL database, a schema for each service; default: SQLite files in the data folder. */
   database?: string;
 }
@@ -40,11 +42,12 @@ export function parseOptions(argv: string[]): Options {
     .option('--exit-when-caught-up', 'end with exit code 0 once every table has every record', false)
     .option('--converters <n>', 'processes that convert', positive, Math.max(1, availableParallelism() - 1))
     .option('--separate', 'every service in a process of its own (as containers have it)', false)
-    .option('--log <folder>', "segments in Kafka's tiered-storage layout (default: <data dir>/log)")
+    .option('--log <folder or URI>', "segments in Kafka's tiered-storage layout (default: <data dir>/log)")
     .option(
       '--schemas <folder or URL>',
       'schema folder, or a Confluent-compatible registry (default: <data dir>/schemas)',
     )
+    .option('--warehouse <folder or URI>', 'the tables (default: <data dir>/warehouse)')
     .option(
       '--database <URL>',
       'PostgreSQL for the state of all services (default: SQLite in <data dir>/state)',
@@ -53,7 +56,7 @@ export function parseOptions(argv: string[]): Options {
     .addHelpText(
       'after',
       `
-With --log or --schemas no demo is made. Enable topics with: npx millrace topics enable <topic>
+URIs of stores: file:///folder, s3://bucket/prefix. With --log or --schemas no demo is made. Enable topics with: npx millrace topics enable <topic>
 
 Examples:
   npm start -- --exit-when-caught-up --records 20000
@@ -62,6 +65,7 @@ Examples:
 Environment:
   MILLRACE_DATA_DIR       holds everything: log, schemas, warehouse, state (default ./data)
   PGPASSWORD              password for --database, so that the command line needs to hold none
+  AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, …   S3, as its SDK has them
   MILLRACE_CATALOG_PORT   port of the Iceberg REST catalog (default 8181; 0 takes a free one)
   MILLRACE_LOG_LEVEL      least level in <data dir>/run/millrace.log (default info)
   MILLRACE_COMMIT_INTERVAL_MS   how often the demo's tables are committed at the least (default 2000)`,

@@ -32,6 +32,7 @@ export interface Wiring {
   logLevel: string;
   /** URIs. */
   logStoreUri: string;
+  warehouseUri: string;
   schemaSourceUri: string;
   /** PostgreSQL's URL; absent: SQLite files. */
   database: string | undefined;
@@ -43,7 +44,6 @@ export interface Wiring {
 export function defineServices(wiring: Wiring): ServiceDefinition[] {
   const { folder, ports, logStoreUri } = wiring;
   const address = (name: keyof Wiring['ports']) => `127.0.0.1:${ports[name]}`;
-  const uri = (path: string) => `file://${path}`;
   const database = (name: ServiceName) => {
     if (wiring.database === undefined) return { databaseUrl: `sqlite:${folder.state}/${name}.db` };
     const url = new URL(wiring.database);
@@ -84,7 +84,7 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
         ...database('metadata-discovery'),
         logStoreUri,
         schemaSourceUri: wiring.schemaSourceUri,
-        warehouseUri: uri(folder.warehouse),
+        warehouseUri: wiring.warehouseUri,
         topics: (wiring.isDemo ? DEMO_TOPICS : []).map(({ name }) => ({
           name,
           namespace: DEMO_NAMESPACE,
@@ -104,7 +104,7 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
       {
         ...database('iceberg-rest-catalog'),
         discoveryAddress,
-        warehouseUri: uri(folder.warehouse),
+        warehouseUri: wiring.warehouseUri,
         restPort: wiring.catalogPort,
       },
     ),
@@ -131,7 +131,7 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
         icebergAddress: address('iceberg-rest-catalog'),
         deltaAddress: address('delta-committer'),
         converterAddress,
-        warehouseUri: uri(folder.warehouse),
+        warehouseUri: wiring.warehouseUri,
       },
     ),
     ...wiring.converterPorts.map((port) =>
