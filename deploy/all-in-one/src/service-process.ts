@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { systemClock, toMillraceError } from '@millrace/base';
 import type { Logger } from '@millrace/telemetry';
+import { COMPILE_CACHE } from './compile-cache.ts';
 
 export interface ServiceProcessOptions {
   name: string;
@@ -35,7 +36,7 @@ export async function startServiceProcess(options: ServiceProcessOptions): Promi
     new Promise<void>((resolve, reject) => {
       const log = openSync(options.logFile, 'a');
       const started = fork(options.main, [], {
-        env: { ...cleanEnvironment(), ...options.env },
+        env: { ...cleanEnvironment(), NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env },
         execArgv: ['--disable-warning=ExperimentalWarning'],
         stdio: ['ignore', log, log, 'ipc'],
       });

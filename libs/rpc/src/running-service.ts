@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { describeConfig, loadConfig, toMillraceError } from '@millrace/base';
 import { createLogger, LOG_LEVELS, setLogLevel, startTelemetry } from '@millrace/telemetry';
 import { z } from 'zod';
@@ -83,6 +84,8 @@ export async function runService<S extends z.ZodObject>(
   };
   // A parent that started this with an IPC channel is told the address, and its death ends the service.
   process.send?.({ address: service.address });
+  // Where a compile cache is kept (NODE_COMPILE_CACHE): now, since not every process gets to its end.
+  flushCompileCache();
   process.on('disconnect', () => void end('disconnect'));
   process.on('SIGTERM', () => void end('SIGTERM'));
   process.on('SIGINT', () => void end('SIGINT'));
