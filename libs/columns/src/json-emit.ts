@@ -111,12 +111,10 @@ ${step.absent.map(({ column, json }) => emitDefault(writer, column, json, n)).jo
 function matches(name: string): string {
   const bytes = Buffer.from(`"${name}":`);
   const parts = [`e - p >= ${bytes.length}`];
-  if (bytes.length < 4) bytes.forEach((byte, i) => parts.push(`s[p + ${i}] === ${byte}`));
-  else
-    for (let at = 0; at < bytes.length; at += 4) {
-      const from = Math.min(at, bytes.length - 4);
-      parts.push(`view.getInt32(p + ${from}, true) === ${bytes.readInt32LE(from)}`);
-    }
+  for (let at = 0; at < bytes.length; at += 4) {
+    const from = Math.min(at, bytes.length - 4);
+    parts.push(`view.getInt32(p + ${from}, true) === ${bytes.readInt32LE(from)}`);
+  }
   // A name that JSON must escape is only found by looking it up.
   return JSON.stringify(name) === `"${name}"` ? parts.join(' && ') : 'false';
 }

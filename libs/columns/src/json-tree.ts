@@ -146,6 +146,9 @@ export function within<T>(name: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    throw error instanceof BadRecord ? error.within(name.slice(0, 100)) : error;
+    if (!(error instanceof BadRecord)) throw error;
+    // Of a path that is too long the ends are told.
+    if (error.path.length > 200) error.path = `…${error.path.slice(-100)}`;
+    throw error.within(name.slice(0, 100));
   }
 }
