@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { create, fromJsonString, toJsonString } from '@bufbuild/protobuf';
+import { create, fromJsonString, type MessageInitShape, toJsonString } from '@bufbuild/protobuf';
 import { checkNamePart, formatTableName, isKind, MillraceError, type TableName, tableLocation } from '@millrace/base';
 import { type ErrorDetail, ErrorDetailSchema, type ErrorPolicy, type TableFormat } from '@millrace/proto/common';
 import { type RecordFormat, RecordFormatSchema, TopicState, VersionKind } from '@millrace/proto/metadata_discovery';
@@ -37,8 +37,8 @@ export interface NewTopic {
   table: TableName;
   warehouseUri: string;
   settings: TopicSettingsValues;
-  keyFormat: Pick<RecordFormat, 'encoding' | 'framing' | 'fixedSchemaId'>;
-  valueFormat: Pick<RecordFormat, 'encoding' | 'framing' | 'fixedSchemaId'>;
+  keyFormat: MessageInitShape<typeof RecordFormatSchema>;
+  valueFormat: MessageInitShape<typeof RecordFormatSchema>;
   /** Iceberg schema JSON with its schema-id. */
   schemaId: number;
   tableSchemaJson: string;

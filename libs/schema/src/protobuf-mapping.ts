@@ -29,7 +29,17 @@ export interface ProtobufMappedField {
  * What happens to nanoseconds that microseconds can't hold. exact: columns are timestamps, and a record with such a
  * value can't be decoded. truncate: they are cut off. long: columns are long, nanoseconds since the epoch (of the day).
  */
-export type NanosRule = 'exact' | 'truncate' | 'long';
+export type NanosRule = (typeof NANOS_RULES)[number];
+export const NANOS_RULES = ['exact', 'truncate', 'long'] as const;
+
+/** The rule that a configuration names; none is exact. Throws `invalid` for another. */
+export function nanosRule(name: string): NanosRule {
+  const rule = NANOS_RULES.find((known) => known === (name || 'exact'));
+  if (rule) return rule;
+  throw new MillraceError('invalid', `nanos: ${JSON.stringify(name)} is not known; legal: ${NANOS_RULES.join(', ')}`, {
+    code: 'nanos-rule',
+  });
+}
 
 const MAX_COLUMNS = 10_000;
 

@@ -1,7 +1,12 @@
 import { MillraceError, retry, toMillraceError } from '@millrace/base';
-import { parseAvroSchema } from './avro-parse.ts';
-import { formatAvroSchema } from './avro-schema.ts';
-import { type RegisteredSchema, type SchemaSource, unknownId, unknownSubject } from './schema-source.ts';
+import {
+  type RegisteredSchema,
+  type SchemaLanguage,
+  type SchemaSource,
+  unknownId,
+  unknownSubject,
+} from './schema-source.ts';
+import { selfContained } from './schema-text.ts';
 
 export interface RegistryOptions {
   auth?: { kind: 'basic'; username: string; password: string } | { kind: 'bearer'; token: string };
@@ -65,16 +70,17 @@ async function fetchById(registry: Registry, id: number): Promise<RegisteredSche
 
 type Answer = Record<string, unknown>;
 
+const LANGUAGES: Record<string, SchemaLanguage> = { AVRO: 'avro', PROTOBUF: 'protobuf', JSON: 'json' };
+
 async function inlined(
   registry: Registry,
   answer: Answer,
   signal?: AbortSignal,
-): Promise<{ type: 'avro'; text: string }> {
-  const text = schemaText(registry, answer);
+): Promise<{ type: SchemaLanguage; text: string }> {
+  const { type, text } = schemaOf(registry, answer);
   const references = new Map<string, string>();
   await collect(registry, answer, references, new Set(), signal);
-  if (references.size === 0) return { type: 'avro', text };
-  return { type: 'avro', text: formatAvroSchema(parseAvroSchema(text, references.values())) };
+  return { type, text: selfContained(type, text, references) };
 }
 
 // Those that a schema needs come before it: the map keeps that order.
@@ -88,33 +94,38 @@ async function collect(
   const references = answer['references'] ?? [];
   if (!Array.isArray(references)) throw registry.garbled('a list of references');
   for (const reference of references as Answer[]) {
-    const subject = reference?.['subject'];
-    if (typeof subject !== 'string') throw registry.garbled('the subject of a reference');
+    const { name, subject } = reference ?? {};
+    if (typeof name !== 'string' || typeof subject !== 'string') throw registry.garbled('the subject of a reference');
     const version = integer(reference['version'], registry, 'the version of a reference');
-    const key = JSON.stringify([subject, version]);
-    if (found.has(key) || open.has(key)) continue;
+    const key = JSON.stringify([name, subject, version]);
+    if (open.has(key)) continue;
     open.add(key);
     if (open.size > MAX_REFERENCES)
       throw new MillraceError(
         'unsupported',
         `A schema in ${registry.name} refers to more than ${MAX_REFERENCES} others`,
-        { code: 'avro-schema' },
+        { code: 'schema-references' },
       );
     const referenced = await registry.get(`subjects/${encodeURIComponent(subject)}/versions/${version}`, signal);
     if (referenced === undefined) throw unknownSubject(`${subject} version ${version}`, registry.name);
     await collect(registry, referenced, found, open, signal);
-    found.set(key, schemaText(registry, referenced));
+    if (!found.has(name)) found.set(name, schemaOf(registry, referenced).text);
   }
 }
 
-function schemaText(registry: Registry, answer: Answer): string {
-  const type = answer['schemaType'] ?? 'AVRO';
-  if (type !== 'AVRO')
-    throw new MillraceError('unsupported', `${registry.name} has a ${String(type)} schema here; only Avro is read`, {
-      code: 'schema-type',
-    });
+function schemaOf(registry: Registry, answer: Answer): { type: SchemaLanguage; text: string } {
+  const named = String(answer['schemaType'] ?? 'AVRO');
+  const type = LANGUAGES[named];
+  if (type === undefined)
+    throw new MillraceError(
+      'unsupported',
+      `${registry.name} has a ${named} schema here: Avro, Protobuf and JSON are read`,
+      {
+        code: 'schema-type',
+      },
+    );
   if (typeof answer['schema'] !== 'string') throw registry.garbled('the schema');
-  return answer['schema'];
+  return { type, text: answer['schema'] };
 }
 
 function integer(value: unknown, registry: Registry, what: string): number {

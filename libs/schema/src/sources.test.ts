@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseAvroSchema } from './avro-parse.ts';
+import { deriveTableSchema } from './derive.ts';
 import { folderSchemaSource } from './folder-source.ts';
+import { parseJsonSchema } from './json-parse.ts';
+import { parseProtobufSchema } from './protobuf-file.ts';
 import { registrySchemaSource } from './registry-source.ts';
 
 const cleanups: (() => void)[] = [];
@@ -46,6 +49,19 @@ describe('folderSchemaSource', () => {
     write('payments-value/1-99.avsc', '"string"');
     expect((await source.byId(99)).text).toBe('"string"');
     await expect(source.latest('../orders-value')).rejects.toMatchObject({ code: 'unknown-subject' });
+  });
+
+  it('has Protobuf with what it imports, and JSON Schema', async () => {
+    const { dir, write } = folder();
+    const source = folderSchemaSource(dir);
+    write('a-value/1-5.proto', 'syntax = "proto3"; import "b/c.proto"; message A { b.C c = 1; }');
+    await expect(source.byId(5)).rejects.toThrow(/a-value\/1-5\.proto: .*imports b\/c\.proto/);
+    write('a-value/imports/b/c.proto', 'syntax = "proto3"; package b; message C { int32 n = 1; }');
+    write('j-value/1-6.json', '{"type": "integer"}');
+    const protobuf = await source.byId(5);
+    expect(protobuf.type).toBe('protobuf');
+    expect([...parseProtobufSchema(protobuf.text).types.keys()]).toEqual(['A', 'b.C']);
+    expect(await source.latest('j-value')).toMatchObject({ id: 6, type: 'json', text: '{"type": "integer"}' });
   });
 
   it('names files with a wrong name, without a schema, or with an id that has another meaning', async () => {
@@ -121,6 +137,47 @@ describe('registrySchemaSource', () => {
     await expect(source.latest('none')).rejects.toMatchObject({ kind: 'not-found', code: 'unknown-subject' });
   });
 
+  it('has Protobuf with its imports and JSON with its references in one text', async () => {
+    const ref = (name: string) => ({ name, subject: name, version: 1 });
+    const { url } = await registry({
+      '/schemas/ids/1': {
+        schemaType: 'PROTOBUF',
+        schema: 'syntax = "proto3"; import "b/price.proto"; message Order { b.Price price = 1; }',
+        references: [ref('b/price.proto')],
+      },
+      '/subjects/b%2Fprice.proto/versions/1': {
+        schemaType: 'PROTOBUF',
+        schema: 'syntax = "proto3"; package b; import "money.proto"; message Price { Money sum = 1; }',
+        references: [ref('money.proto')],
+      },
+      '/subjects/money.proto/versions/1': {
+        schemaType: 'PROTOBUF',
+        schema: 'syntax = "proto3"; message Money { int64 units = 1; }',
+      },
+      '/schemas/ids/2': {
+        schemaType: 'JSON',
+        schema: '{"type": "object", "properties": {"at": {"$ref": "at.json"}}}',
+        references: [ref('at.json')],
+      },
+      '/subjects/at.json/versions/1': { schemaType: 'JSON', schema: '{"type": "string", "format": "date"}' },
+    });
+    const source = registrySchemaSource(url);
+    const protobuf = await source.byId(1);
+    expect(protobuf.type).toBe('protobuf');
+    const [message] = parseProtobufSchema(protobuf.text).messages;
+    expect(message).toMatchObject({
+      fullName: 'Order',
+      fields: [{ type: { fields: [{ type: { fullName: 'Money' } }] } }],
+    });
+    const json = await source.byId(2);
+    expect(json.type).toBe('json');
+    const { fields } = deriveTableSchema({
+      value: { encoding: 'json', schema: parseJsonSchema(json.text) },
+      key: { encoding: 'none' },
+    });
+    expect(fields[0]).toMatchObject({ name: 'at', type: { kind: 'date' } });
+  });
+
   it('tries again while the registry fails in passing, and only then', async () => {
     let failures = 2;
     const { url, asked } = await registry({ '/schemas/ids/1': { schema: '"int"' } }, (path) =>
@@ -156,7 +213,7 @@ describe('registrySchemaSource', () => {
       '/schemas/ids/1': 'hello',
       '/schemas/ids/2': { no: 1 },
       '/schemas/ids/3': { schema: 'x'.repeat(2000) },
-      '/schemas/ids/4': { schema: '{}', schemaType: 'PROTOBUF' },
+      '/schemas/ids/4': { schema: '{}', schemaType: 'XML' },
     });
     const source = registrySchemaSource(url, { maxBytes: 1000, retries: 0 });
     await expect(source.byId(1)).rejects.toThrow(/did not answer with JSON/);

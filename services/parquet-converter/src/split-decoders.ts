@@ -1,18 +1,29 @@
 import { MillraceError } from '@millrace/base';
-import { compileAvroDecoder, createPlainDecoder, type Decoder, type RunDecoders } from '@millrace/columns';
+import {
+  compileAvroDecoder,
+  compileJsonDecoder,
+  compileProtobufDecoder,
+  createJsonTextDecoder,
+  createPlainDecoder,
+  type Decoder,
+  type RunDecoders,
+} from '@millrace/columns';
 import type { RecordIndex } from '@millrace/kafka-log';
-import type { Split, SplitService } from '@millrace/proto/metadata_discovery';
+import type { RecordFormat, ResolveSchemaResponse, Split, SplitService } from '@millrace/proto/metadata_discovery';
 import type { Client } from '@millrace/rpc';
 import {
-  type AvroType,
-  FRAME_BYTES,
   fromIcebergSchemaJson,
+  messageNamed,
+  nanosRule,
   notFramed,
+  notMessageFramed,
   parseAvroSchema,
+  parseJsonSchema,
+  parseProtobufSchema,
   type TableSchema,
 } from '@millrace/schema';
 import type { DecoderCache } from './decoder-cache.ts';
-import { NULL_RECORD, type Run, UNFRAMED } from './record-schemas.ts';
+import { type Frame, frameBytes, hasSchema, NULL_RECORD, type Run, UNFRAMED } from './record-schemas.ts';
 
 export type Role = 'value' | 'key';
 
@@ -29,9 +40,10 @@ export interface SplitDecoders {
   resolve(run: Run, index: RecordIndex, from: number): Promise<ResolvedRun>;
 }
 
+/** What a role's records of a run were written with. `key`: stands for it among decoders. */
 interface WriterSchema {
-  text: string;
-  avro: AvroType;
+  key: string;
+  compile(table: TableSchema): Decoder;
 }
 
 export interface DecoderDeps {
@@ -46,28 +58,24 @@ export function createSplitDecoders(split: Split, deps: DecoderDeps): SplitDecod
   // Also failures: a schema that is unknown is asked for once a split.
   const writers = new Map<string, WriterSchema | MillraceError>();
 
-  async function writerSchema(role: Role, schemaId: number): Promise<WriterSchema | MillraceError> {
-    const known = writers.get(`${role} ${schemaId}`);
+  async function writerSchema(role: Role, schemaId: number, frame?: Frame): Promise<WriterSchema | MillraceError> {
+    const name = [role, schemaId, ...(frame?.indexes ?? [])].join(' ');
+    const known = writers.get(name);
     if (known !== undefined) return known;
-    const found = await ask(role, schemaId).catch(asFailure);
-    writers.set(`${role} ${schemaId}`, found);
+    const found = await ask(role, schemaId, frame).catch(asFailure);
+    writers.set(name, found);
     return found;
   }
 
-  async function ask(role: Role, schemaId: number): Promise<WriterSchema> {
-    const request = { table: split.table!, topic: split.topic, key: role === 'key', schemaId };
-    const answer = await deps.splits.resolveSchema(request);
-    if (answer.schemaType !== 'avro') {
-      throw new MillraceError(
-        'unsupported',
-        `schema ${schemaId} is of type ${answer.schemaType}: only avro is decoded`,
-        {
-          code: 'schema-type-unsupported',
-          context: { schemaId },
-        },
-      );
-    }
-    const avro = parseAvroSchema(answer.schemaText);
+  async function ask(role: Role, schemaId: number, frame?: Frame): Promise<WriterSchema> {
+    const answer = await deps.splits.resolveSchema({
+      table: split.table!,
+      topic: split.topic,
+      key: role === 'key',
+      schemaId,
+      messageIndexes: frame?.indexes ?? [],
+    });
+    const writer = writerOfAnswer(role, answer, formats[role]!);
     if (answer.tableSchemaJson !== '' && answer.tableSchemaJson !== tableJson) {
       const newer = fromIcebergSchemaJson(answer.tableSchemaJson);
       if (newer.schemaId > table.schemaId) {
@@ -75,22 +83,22 @@ export function createSplitDecoders(split: Split, deps: DecoderDeps): SplitDecod
         tableJson = answer.tableSchemaJson;
       }
     }
-    return { text: answer.schemaText, avro };
+    return writer;
   }
 
   /** undefined: the role's bytes have no schema. */
-  async function writerOf(role: Role, schemaId: number, index: RecordIndex, i: number) {
-    if (schemaId === UNFRAMED) return unframed(role, index, i);
-    return schemaId === NULL_RECORD || formats[role]?.encoding !== 'avro' ? undefined : writerSchema(role, schemaId);
+  async function writerOf(role: Role, schemaId: number, frame: Frame | undefined, index: RecordIndex, i: number) {
+    if (schemaId === UNFRAMED) return unframed(role, formats[role]!, index, i);
+    return schemaId === NULL_RECORD || !hasSchema(formats[role]) ? undefined : writerSchema(role, schemaId, frame);
   }
 
   function compile(role: Role, writer: WriterSchema | undefined): Decoder {
-    if (writer === undefined) {
-      const encoding = formats[role]?.encoding;
-      return createPlainDecoder(encoding === 'bytes' || encoding === 'string' ? encoding : 'none', table, role);
-    }
-    const key = [role, tableJson, writer.text].join('\n');
-    return deps.decoders.get(key, () => compileAvroDecoder(writer.avro, table, role));
+    if (writer !== undefined) return deps.decoders.get(`${tableJson}\n${writer.key}`, () => writer.compile(table));
+    const format = formats[role];
+    if (format?.encoding === 'json' && !hasSchema(format))
+      return deps.decoders.get(`${tableJson}\n${role} json`, () => createJsonTextDecoder(table, role));
+    const isPlain = format?.encoding === 'bytes' || format?.encoding === 'string';
+    return createPlainDecoder(isPlain ? (format.encoding as 'bytes' | 'string') : 'none', table, role);
   }
 
   function decoderOf(
@@ -107,25 +115,22 @@ export function createSplitDecoders(split: Split, deps: DecoderDeps): SplitDecod
     }
   }
 
-  const skipOf = (role: Role): number =>
-    formats[role]?.encoding === 'avro' && formats[role]?.framing === 'confluent' ? FRAME_BYTES : 0;
-
   return {
     get table() {
       return table;
     },
     async resolve(run, index, from) {
       // Both are asked for before either is compiled: either answer may bring a newer table schema.
-      const valueWriter = await writerOf('value', run.valueSchema, index, from);
-      const keyWriter = await writerOf('key', run.keySchema, index, from);
+      const valueWriter = await writerOf('value', run.valueSchema, run.valueFrame, index, from);
+      const keyWriter = await writerOf('key', run.keySchema, run.keyFrame, index, from);
       const failed: ResolvedRun['failed'] = [];
       return {
         failed,
         decoders: {
           value: decoderOf('value', valueWriter, failed),
-          valueSkip: skipOf('value'),
+          valueSkip: run.valueFrame?.bytes ?? frameBytes(formats.value),
           key: decoderOf('key', keyWriter, failed),
-          keySkip: skipOf('key'),
+          keySkip: run.keyFrame?.bytes ?? frameBytes(formats.key),
           kafka: { partition: split.partition, schemaId: valueWriter === undefined ? undefined : run.valueSchema },
         },
       };
@@ -133,10 +138,35 @@ export function createSplitDecoders(split: Split, deps: DecoderDeps): SplitDecod
   };
 }
 
-function unframed(role: Role, index: RecordIndex, i: number): MillraceError {
+function writerOfAnswer(role: Role, answer: ResolveSchemaResponse, format: RecordFormat): WriterSchema {
+  const { schemaType, schemaText, message } = answer;
+  const key = [role, schemaType, message, format.nanos, schemaText].join('\n');
+  switch (schemaType) {
+    case 'avro': {
+      const avro = parseAvroSchema(schemaText);
+      return { key, compile: (table) => compileAvroDecoder(avro, table, role) };
+    }
+    case 'json': {
+      const json = parseJsonSchema(schemaText);
+      return { key, compile: (table) => compileJsonDecoder(json, table, role) };
+    }
+    case 'protobuf': {
+      const file = parseProtobufSchema(schemaText);
+      const writer = { message: messageNamed(file, message), types: file.types, nanos: nanosRule(format.nanos) };
+      return { key, compile: (table) => compileProtobufDecoder(writer, table, role) };
+    }
+    default:
+      throw new MillraceError('unsupported', `a schema is of type ${schemaType}: avro, protobuf and json are decoded`, {
+        code: 'schema-type-unsupported',
+      });
+  }
+}
+
+function unframed(role: Role, { encoding }: RecordFormat, index: RecordIndex, i: number): MillraceError {
   const [starts, lengths] =
     role === 'value' ? [index.valueStarts, index.valueLengths] : [index.keyStarts, index.keyLengths];
-  return notFramed(index.bytes, starts[i]!, lengths[i]!, role);
+  const why = encoding === 'protobuf' ? notMessageFramed : notFramed;
+  return why(index.bytes, starts[i]!, lengths[i]!, role);
 }
 
 /** An error that another try would not help: it is about the records, and the error policy decides. Others are thrown. */
