@@ -5,7 +5,6 @@ import { isKind } from '@millrace/base';
 import { openDatabase } from '@millrace/database';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { runCommand } from './peers/command.ts';
 import { requirePeers } from './peers/peers.ts';
 import { type PostgresServer, startPostgres } from './peers/postgres.ts';
 import { runOracle } from './peers/python.ts';
@@ -13,8 +12,9 @@ import { READERS } from './peers/readers.ts';
 import { type Ends, waitUntilCaughtUp } from './system/catch-up.ts';
 import { millrace } from './system/command-line.ts';
 import { addressOf, expectTable } from './system/equal-tables.ts';
+import { runQuickTests } from './system/quick-tests.ts';
 import { createScratch, reportOnFailure, type Scratch } from './system/scratch.ts';
-import { ROOT, startWhole, type Whole } from './system/whole.ts';
+import { startWhole, type Whole } from './system/whole.ts';
 
 // The state of the services in a real PostgreSQL: the stores' own tests once more, lost connections, a server that is
 // killed and starts again under the whole.
@@ -43,12 +43,8 @@ const SERVICES = ['metadata-discovery', 'iceberg-rest-catalog', 'catalog-publish
 
 test("the stores' and the services' tests hold on PostgreSQL as on SQLite", async (context) => {
   const { url } = await running(context);
-  const { stdout } = await runCommand(
-    'npx',
-    ['vitest', 'run', '--project', 'quick', ...STORES, ...SERVICES.map((name) => `services/${name}`)],
-    { cwd: ROOT, env: { MILLRACE_TEST_POSTGRES: url, FORCE_COLOR: '0' }, timeoutMs: 400_000 },
-  );
-  expect(stdout).toMatch(/Tests {2}\d{2,} passed \(\d+\)/);
+  const paths = [...STORES, ...SERVICES.map((name) => `services/${name}`)];
+  expect(await runQuickTests(paths, { MILLRACE_TEST_POSTGRES: url })).toBeGreaterThan(100);
   const { db, close } = await openDatabase(url, []);
   const { rows } = await sql<{ made: number }>`
     select count(*) as made from pg_namespace where nspname like 'test\\_%'`.execute(db);
