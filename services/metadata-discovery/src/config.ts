@@ -1,4 +1,5 @@
 import { listenConfig } from '@millrace/rpc';
+import { NANOS_RULES } from '@millrace/schema';
 import { z } from 'zod';
 
 export const ENV_PREFIX = 'MILLRACE_METADATA_DISCOVERY';
@@ -20,6 +21,17 @@ const errorPolicy = z.enum(POLICIES).describe('what a record that cannot be deco
 const commitIntervalMs = z.number().int().min(1_000).describe('milliseconds between commits, 1000 at the least');
 const commitBytes = z.number().int().min(1).describe('bytes of data files that are committed before the interval ends');
 
+/** How the keys or values of a topic are encoded, where its schemas do not say. */
+const recordFormat = z.strictObject({
+  encoding: z.enum(['avro', 'protobuf', 'json', 'bytes', 'string', 'none']),
+  framing: z.enum(['confluent', 'none']).optional().describe('what stands before each record: schema id, or nothing'),
+  schemaId: z.number().int().min(1).optional().describe('the schema of all records, when nothing stands before them'),
+  message: z.string().min(1).optional().describe('Protobuf: full name of the message'),
+  nanos: z.enum(NANOS_RULES).optional().describe('Protobuf: what becomes of nanoseconds that microseconds cannot hold'),
+});
+
+export type RecordFormatRule = z.infer<typeof recordFormat>;
+
 /** Topics that are enabled by themselves: one rule. What it leaves out is as the service's own defaults say. */
 export const topicRule = z
   .strictObject({
@@ -36,6 +48,10 @@ export const topicRule = z
     commitIntervalMs: commitIntervalMs.optional(),
     commitBytes: commitBytes.optional(),
     kafkaColumns: z.array(z.string()).optional().describe('parts of the column _kafka; default: all'),
+    value: recordFormat
+      .optional()
+      .describe('how values are encoded; default: as the newest schema of <topic>-value says'),
+    key: recordFormat.optional().describe('how keys are encoded; default: as the newest schema of <topic>-key says'),
   })
   .refine((rule) => (rule.name === undefined) !== (rule.pattern === undefined), 'give either name or pattern')
   .refine((rule) => rule.table === undefined || rule.name !== undefined, 'table goes with name, not with pattern');
@@ -51,7 +67,9 @@ export const metadataDiscoveryConfig = z.object({
   logStoreUri: z.string().describe("URI of the folder or bucket in Kafka's tiered-storage layout"),
   schemaSourceUri: z
     .string()
-    .describe('schemas: file:// URI of a folder of <subject>/<version>-<id>.avsc, or http(s) URL of a schema registry'),
+    .describe(
+      'schemas: file:// URI of a folder of <subject>/<version>-<id>.avsc (.proto, .json), or http(s) URL of a schema registry',
+    ),
   warehouseUri: z.string().describe('URI of the folder or bucket that tables are written under'),
   namespace: z.string().min(1).default('default').describe('namespace of tables that name none'),
   formats: formats.default(['iceberg', 'delta']),

@@ -1,11 +1,18 @@
-import { create } from '@bufbuild/protobuf';
+import { create, equals } from '@bufbuild/protobuf';
 import { type Clock, formatTableName, isKind, MillraceError, type TableName } from '@millrace/base';
 import { createTopic, getTopic, type LedgerDb, type LedgerTopic, type TopicSettingsValues } from '@millrace/ledger';
 import { ErrorPolicy, TableFormat } from '@millrace/proto/common';
-import { type TopicSettings, TopicSettingsSchema, TopicState } from '@millrace/proto/metadata_discovery';
+import {
+  type RecordFormat,
+  RecordFormatSchema,
+  type TopicSettings,
+  TopicSettingsSchema,
+  TopicState,
+} from '@millrace/proto/metadata_discovery';
 import { kafkaColumn, type SchemaSource, toIcebergSchemaJson } from '@millrace/schema';
 import { currentTraceparent } from '@millrace/telemetry';
-import type { MetadataDiscoveryConfig, TopicRule } from './config.ts';
+import type { MetadataDiscoveryConfig, RecordFormatRule, TopicRule } from './config.ts';
+import { checkFormat } from './record-format.ts';
 import { initialSchema } from './topic-schemas.ts';
 
 export interface EnableDeps {
@@ -52,16 +59,26 @@ export function checkSettings(settings: Partial<TopicSettings> | undefined): Par
 export function ruleFor(config: MetadataDiscoveryConfig, topic: string) {
   const rule = config.topics.find((candidate) => fits(candidate, topic));
   if (rule === undefined) return undefined;
-  const { formats, errorPolicy, commitIntervalMs, commitBytes, kafkaColumns } = rule;
+  const { formats, errorPolicy, commitIntervalMs, commitBytes, kafkaColumns, key, value } = rule;
   const settings = create(TopicSettingsSchema, {
     formats: (formats ?? []).map((format) => FORMATS[format]),
     ...(errorPolicy === undefined ? {} : { errorPolicy: POLICIES[errorPolicy] }),
     commitIntervalMs: BigInt(commitIntervalMs ?? 0),
     commitBytes: BigInt(commitBytes ?? 0),
     kafkaColumns: kafkaColumns ?? [],
+    ...(key === undefined ? {} : { keyFormat: formatOf(key) }),
+    ...(value === undefined ? {} : { valueFormat: formatOf(value) }),
   });
   return { table: { namespace: rule.namespace ?? '', name: rule.table ?? '' }, settings };
 }
+
+const formatOf = ({ encoding, framing, schemaId, message, nanos }: RecordFormatRule) => ({
+  encoding,
+  framing: framing ?? '',
+  fixedSchemaId: schemaId ?? 0,
+  message: message ?? '',
+  nanos: nanos ?? '',
+});
 
 function fits(rule: TopicRule, topic: string): boolean {
   if (rule.name !== undefined) return rule.name === topic;
@@ -81,6 +98,10 @@ export async function enableTopic(
   const { config } = deps;
   if (topic === '') throw new MillraceError('invalid', 'EnableTopic: the topic is missing', { code: 'topic-missing' });
   const asked = checkSettings(request.settings);
+  const declared = {
+    key: checkFormat(request.settings?.keyFormat, 'key'),
+    value: checkFormat(request.settings?.valueFormat, 'value'),
+  };
   const table = {
     namespace: request.table?.namespace || config.namespace,
     name: request.table?.name || topic,
@@ -89,7 +110,7 @@ export async function enableTopic(
     if (isKind(error, 'not-found')) return undefined;
     throw error;
   });
-  if (before !== undefined && before.state !== TopicState.DROPPED) return sameOrRefuse(before, table, asked);
+  if (before !== undefined && before.state !== TopicState.DROPPED) return sameOrRefuse(before, table, asked, declared);
   const settings: TopicSettingsValues = {
     formats: config.formats.map((format) => FORMATS[format]).sort((a, b) => a - b),
     errorPolicy: POLICIES[config.errorPolicy],
@@ -98,7 +119,7 @@ export async function enableTopic(
     kafkaColumns: [],
     ...asked,
   };
-  const initial = await initialSchema(deps.schemas, topic, settings.kafkaColumns, signal);
+  const initial = await initialSchema(deps.schemas, topic, settings.kafkaColumns, declared, signal);
   if (initial.merged.length === 0 && !deps.inSource(topic)) {
     throw new MillraceError(
       'not-found',
@@ -122,10 +143,17 @@ export async function enableTopic(
   return getTopic(deps.db, topic);
 }
 
-function sameOrRefuse(before: LedgerTopic, table: TableName, asked: Partial<TopicSettingsValues>): LedgerTopic {
+function sameOrRefuse(
+  before: LedgerTopic,
+  table: TableName,
+  asked: Partial<TopicSettingsValues>,
+  declared: { key: RecordFormat | undefined; value: RecordFormat | undefined },
+): LedgerTopic {
   const settings: Record<string, unknown> = { ...before.settings };
   const other = Object.entries(asked).filter(([key, value]) => JSON.stringify(settings[key]) !== JSON.stringify(value));
   const differences = other.map(([key]) => key);
+  if (isOther(declared.key, before.keyFormat)) differences.push('key_format');
+  if (isOther(declared.value, before.valueFormat)) differences.push('value_format');
   if (formatTableName(table) !== formatTableName(before.table)) differences.unshift('table');
   if (differences.length === 0) return before;
   throw new MillraceError(
@@ -134,3 +162,8 @@ function sameOrRefuse(before: LedgerTopic, table: TableName, asked: Partial<Topi
     { code: 'topic-enabled', context: { topic: before.topic } },
   );
 }
+
+/** A message that was not named was chosen. */
+const isOther = (declared: RecordFormat | undefined, before: RecordFormat): boolean =>
+  declared !== undefined &&
+  !equals(RecordFormatSchema, { ...declared, message: declared.message || before.message }, before);

@@ -80,11 +80,11 @@ export function splitService(discovery: Discovery) {
       return {};
     },
     async resolveSchema(request, call) {
-      const { topic, key, schemaId } = request;
+      const { topic, key, schemaId, messageIndexes } = request;
       const answer = await resolveSchema(
         db,
         discovery.schemas,
-        { topic, key, schemaId, nowMs: clock.now() },
+        { topic, key, schemaId, messageIndexes, nowMs: clock.now() },
         call.signal,
       );
       discovery.ledger.notify();
