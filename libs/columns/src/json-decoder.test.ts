@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { appendRecords } from './append.ts';
 import type { Decoder } from './avro-decoder.ts';
 import { compileJsonDecoder, createJsonTextDecoder } from './json-decoder.ts';
-import { type JsonModel, type JsonShape, jsonModelOf, jsonShapes } from './json-models.test.fixture.ts';
+import { type JsonShape, jsonModelOf, jsonShapes } from './json-models.test.fixture.ts';
+import type { JsonModel } from './json-samples.test.fixture.ts';
 import { createPlainDecoder } from './plain-decoder.ts';
 import { createRowBuilder } from './row-builder.ts';
 import { indexOf, rowsOf } from './rows.test.fixture.ts';
@@ -115,12 +116,17 @@ describe('JSON decoders', () => {
       fc.oneof(fc.nat(255), fc.constantFrom(...Buffer.from('{}[]",:01.eE+-\\u '))),
       fc.nat(2),
     );
-    const texts = fc.tuple(fc.json({ maxDepth: 3 }), fc.array(mutation, { maxLength: 2 })).map(([text, mutations]) => {
-      const bytes = [...Buffer.from(text)];
-      for (const [at, byte, how] of mutations)
-        bytes.splice(at % (bytes.length + 1), how === 0 ? 0 : 1, ...(how === 2 ? [] : [byte]));
-      return Uint8Array.from(bytes);
-    });
+    const texts = fc
+      .tuple(
+        fc.json({ maxDepth: 3, stringUnit: fc.constantFrom(...'ab"\\/\n é€😀\u2028') }),
+        fc.array(mutation, { maxLength: 2 }),
+      )
+      .map(([text, mutations]) => {
+        const bytes = [...Buffer.from(text)];
+        for (const [at, byte, how] of mutations)
+          bytes.splice(at % (bytes.length + 1), how === 0 ? 0 : 1, ...(how === 2 ? [] : [byte]));
+        return Uint8Array.from(bytes);
+      });
     fc.assert(
       fc.property(fc.array(texts, { minLength: 1, maxLength: 20 }), (all) => {
         for (const decoder of decoders) {
