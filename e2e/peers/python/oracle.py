@@ -1,6 +1,7 @@
 """
-What a topic's table must hold, from its segments alone: kafka-python reads the batches, fastavro the values, types.md
-says the columns. Prints {"rows": N, "ends": {partition: offset}} and writes the canonical rows.
+What a topic's table must hold, from its segments alone: kafka-python reads the batches, fastavro, Google's protobuf or
+json the values, types.md says the columns. Protobuf schemas lie there compiled too (<version>-<id>.binpb). Prints
+{"rows": N, "ends": {partition: offset}} and writes the canonical rows.
 
   oracle.py --log DIR --schemas DIR --topic NAME --out FILE [--before '{"0": 1200}'] [--without '[[0, 17], …]']
             [--reader-version N]
@@ -16,6 +17,7 @@ import re
 
 from avro_values import AvroSchema
 from canonical import binary, line, write
+from json_values import JsonSchema
 from segments import committed, partitions
 
 parser = argparse.ArgumentParser()
@@ -26,18 +28,27 @@ parser.add_argument("--without", type=json.loads, default=[])
 parser.add_argument("--reader-version", type=int)
 options = parser.parse_args()
 
-SCHEMA_FILE = re.compile(r"^(\d+)-(\d+)\.avsc$")
+SCHEMA_FILE = re.compile(r"^(\d+)-(\d+)\.(avsc|json|proto)$")
+
+
+def load(path, kind):
+    if kind == "proto":
+        from protobuf_values import ProtobufSchema
+
+        with open(os.path.splitext(path)[0] + ".binpb", "rb") as compiled:
+            return ProtobufSchema(compiled.read())
+    with open(path, encoding="utf-8") as text:
+        return {"avsc": AvroSchema, "json": JsonSchema}[kind](text.read())
 
 
 def subject(name):
-    """{schema id: AvroSchema} and the newest AvroSchema of a subject; nothing when there is no such subject."""
+    """{schema id: schema} and the newest schema of a subject; nothing when there is no such subject."""
     folder = os.path.join(options.schemas, name)
     found = {}
     for file in os.listdir(folder) if os.path.isdir(folder) else []:
         match = SCHEMA_FILE.match(file)
         if match:
-            with open(os.path.join(folder, file), encoding="utf-8") as text:
-                found[int(match[1])] = (int(match[2]), AvroSchema(text.read()))
+            found[int(match[1])] = (int(match[2]), load(os.path.join(folder, file), match[3]))
     newest = found[options.reader_version if name.endswith("-value") and options.reader_version else max(found)][1] if found else None
     return dict(found.values()), newest
 
@@ -47,7 +58,7 @@ keys, key_reader = subject(options.topic + "-key")
 
 
 def decode(schemas, into, data):
-    """(schema id, value) of Confluent's framing: a zero byte, the id in four bytes, Avro."""
+    """(schema id, value) of Confluent's framing: a zero byte, the id in four bytes, the value's own encoding."""
     if data is None:
         return None, None
     if data[0] != 0 or len(data) < 5:
