@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { ByteBuffer } from './byte-buffer.ts';
 import { BLOCK } from './dictionary-choice.ts';
 
@@ -8,41 +9,52 @@ import { BLOCK } from './dictionary-choice.ts';
 export interface BytesDictionary {
   count: number;
   plain: ByteBuffer;
-  /** Where entry i's content begins in `plain`, and its length. */
-  starts: Int32Array;
-  lengths: Int32Array;
   /**
-   * Four words each, in one line of the cache; a power of two of them, at most half full. Of up to 8 bytes: the first four,
-   * entry + 1, the last four, length: nothing else is looked at. Of more: hash, entry + 1, start in `plain`, length.
+   * Eight words an entry, which are half a line of the cache: its first 16 bytes (zeros for those that are missing), its
+   * length, where its content begins in `plain`, its hash, nothing. Up to 16 bytes are compared here, without `plain`.
    */
+  entries: Int32Array;
+  /** By hash: the entry + 1, and above it the hash's upper bits. A power of two of them, at most half full. */
   slots: Int32Array;
-  /** Bytes that all entries begin with alike. */
-  commonPrefix: number;
 }
 
-const FIRST_SLOTS = 8192;
-/** Up to so many bytes lie in the slot itself. */
-const SHORT = 8;
-/** Slots that stay in the first cache anyway are not touched beforehand. */
-const TOUCHED_SLOTS = 8192;
+/** Words of an entry, and in which of them lies what. */
+export const ENTRY_WORDS = 8;
+export const LENGTH_WORD = 4;
+export const START_WORD = 5;
+const HASH_WORD = 6;
+/** Entries that a dictionary can have: a slot has so many bits for them. */
+export const MOST_ENTRIES = 1 << 20;
+const ENTRY_BITS = MOST_ENTRIES - 1;
 
-// Of the values of one block: the hash, and the first and third word of the slot that would be theirs.
+const FIRST_SLOTS = 1024;
+/** Bytes that an entry has in words. */
+const INLINE = 16;
+/** Slots that stay in the first cache anyway are not touched beforehand. */
+const TOUCHED_SLOTS = 8_192;
+
+/** Another for each process: nobody can write values whose hashes all collide. */
+const SEED = randomBytes(4).readInt32LE();
+
+/** The hashes of one block. */
 const hashes = new Int32Array(BLOCK);
-const firsts = new Int32Array(BLOCK);
-const thirds = new Int32Array(BLOCK);
+
+/** What is kept of the first 16 bytes of a value, four words by its length. */
+const MASKS = Int32Array.from({ length: 4 * (INLINE + 1) }, (_, i) => {
+  const bytes = Math.max(0, Math.min(4, (i >> 2) - 4 * (i & 3)));
+  return bytes === 4 ? -1 : (1 << (8 * bytes)) - 1;
+});
 
 export const bytesDictionary = (): BytesDictionary => ({
   count: 0,
-  plain: new ByteBuffer(65_536),
-  starts: new Int32Array(FIRST_SLOTS / 2),
-  lengths: new Int32Array(FIRST_SLOTS / 2),
-  slots: new Int32Array(4 * FIRST_SLOTS),
-  commonPrefix: 0,
+  plain: new ByteBuffer(16_384),
+  entries: new Int32Array((ENTRY_WORDS * FIRST_SLOTS) / 2),
+  slots: new Int32Array(FIRST_SLOTS),
 });
 
 /** Bytes of its arrays. */
-export const capacityOf = ({ plain, starts, lengths, slots }: BytesDictionary): number =>
-  plain.bytes.length + starts.byteLength + lengths.byteLength + slots.byteLength;
+export const capacityOf = ({ plain, entries, slots }: BytesDictionary): number =>
+  plain.bytes.length + entries.byteLength + slots.byteLength;
 
 export function clearBytesDictionary(dictionary: BytesDictionary): void {
   dictionary.slots.fill(0);
@@ -66,96 +78,186 @@ export function indexBytes(
   at: number,
   header: number,
 ): void {
-  reserve(dictionary, to - from, hashBlock(source, view, starts, lengths, from, to) + (to - from) * header);
-  const { slots, plain } = dictionary;
-  const mask = (slots.length >> 2) - 1;
-  if (mask >= TOUCHED_SLOTS) touched = touch(slots, mask, plain.bytes, to - from);
-  let lastStart = -1;
-  let lastLength = 0;
-  let entry = 0;
+  const safe = source.length - INLINE;
+  const { slots, entries, plain } = dictionary;
+  if (slots.length >= TOUCHED_SLOTS) {
+    hashValues(view, safe, starts, lengths, from, to);
+    touched = touch(slots, entries, to - from);
+  }
   for (let i = from; i < to; i++) {
+    plain.reserve(header + INLINE);
+    i = findValues(dictionary, view, safe, starts, lengths, i, to, indices, at - from, header);
+    if (i < to) indices[at + i - from] = findOrEnter(dictionary, source, view, starts[i]!, lengths[i]!, header);
+  }
+}
+
+// The loops below run once for every value of every column. They call nothing that is not inlined and leave what is
+// rare to findOrEnter(): a call, even where it never comes, makes the compiled code load and check every array anew. Their
+// numbers stand in them, or are taken into them as 32-bit integers before they begin: those of the module, and
+// parameters, are checked each time they are used.
+
+/** Fills the hashes of a block, with those of values that findOrEnter() takes left out. */
+function hashValues(
+  view: DataView,
+  safe: number,
+  starts: Int32Array,
+  lengths: Int32Array,
+  from: number,
+  to: number,
+): void {
+  const masks = MASKS;
+  const out = hashes;
+  const seed = SEED | 0;
+  const last = safe | 0;
+  const end = to | 0;
+  let k = 0;
+  for (let i = from | 0; i < end; i++) {
     const start = starts[i]!;
     const length = lengths[i]!;
-    // The symbols of an enum, and constants, lie in one place for all rows.
-    if (start !== lastStart || length !== lastLength) {
-      const first = firsts[i - from]!;
-      const third = thirds[i - from]!;
-      let slot = 4 * (hashes[i - from]! & mask);
-      entry = slots[slot + 1]!;
-      while (
-        entry !== 0 &&
-        (slots[slot] !== first ||
-          slots[slot + 3] !== length ||
-          (length <= SHORT
-            ? slots[slot + 2] !== third
-            : !equalBytes(source, view, start, plain.bytes, plain.view, slots[slot + 2]!, length)))
-      ) {
-        slot = (slot + 4) & (4 * mask + 3);
-        entry = slots[slot + 1]!;
-      }
-      if (entry === 0) {
-        entry = enter(dictionary, source, view, start, length, header);
-        slots[slot] = first;
-        slots[slot + 1] = entry;
-        slots[slot + 2] = length <= SHORT ? third : plain.length - length;
-        slots[slot + 3] = length;
-      }
-      lastStart = start;
-      lastLength = length;
-    }
-    indices[at + i - from] = entry - 1;
+    if (start > last || length > 16) continue;
+    const cut = length << 2;
+    const a = view.getInt32(start, true) & masks[cut]!;
+    const b = view.getInt32((start + 4) | 0, true) & masks[cut | 1]!;
+    const c = view.getInt32((start + 8) | 0, true) & masks[cut | 2]!;
+    const d = view.getInt32((start + 12) | 0, true) & masks[cut | 3]!;
+    out[k] = finish(evenOf(a, b, length, seed), oddOf(c, d, seed));
+    k = (k + 1) | 0;
   }
+}
+
+/** Loads the slots that hashes lead to, and the entries that those lead to: the misses overlap, and look-ups then hit. */
+function touch(slots: Int32Array, entries: Int32Array, count: number): number {
+  const hashed = hashes;
+  const mask = slots.length - 1;
+  const last = entries.length - 1;
+  let sum = 0;
+  for (let k = 0; k < count; k++) sum ^= entries[((slots[hashed[k]! & mask]! - 1) << 3) & last]!;
+  return sum;
 }
 
 /** What touch() has added up: kept, so that its loads are not optimized away. */
 export let touched = 0;
 
-/** Loads the slots, and the entries they lead to, of a whole block: the misses overlap, and the look-ups then hit. */
-function touch(slots: Int32Array, mask: number, bytes: Uint8Array, count: number): number {
-  let sum = 0;
-  for (let i = 0; i < count; i++) {
-    const slot = 4 * (hashes[i]! & mask);
-    sum ^= slots[slot + 3]! > SHORT ? bytes[slots[slot + 2]!]! : slots[slot + 2]!;
-  }
-  return sum;
-}
-
-/** Fills hashes, firsts and thirds; answers how many bytes the values have. */
-function hashBlock(
-  source: Uint8Array,
+/**
+ * Looks values up, and enters new ones of up to 16 bytes, for one of which `plain` has room at least. Stops at the first
+ * that findOrEnter() has to take; answers which, or `to`.
+ */
+function findValues(
+  dictionary: BytesDictionary,
   view: DataView,
+  safe: number,
   starts: Int32Array,
   lengths: Int32Array,
   from: number,
   to: number,
+  indices: Int32Array,
+  shift: number,
+  header: number,
 ): number {
-  let total = 0;
-  let lastStart = -1;
-  let lastLength = 0;
-  for (let i = from, k = 0; i < to; i++, k++) {
+  const masks = MASKS;
+  const seed = SEED | 0;
+  const { slots, entries } = dictionary;
+  const { view: plain } = dictionary.plain;
+  const mask = (slots.length - 1) | 0;
+  const room = (plain.byteLength - header - 16) | 0;
+  const most = ((slots.length >> 1) - 1) | 0;
+  const head = header | 0;
+  const last = safe | 0;
+  const end = to | 0;
+  let count = dictionary.count | 0;
+  let plainLength = dictionary.plain.length | 0;
+  let at = (from + shift) | 0;
+  let i = from | 0;
+  for (; i < end; i++) {
     const start = starts[i]!;
     const length = lengths[i]!;
-    total += length;
-    if (start === lastStart && length === lastLength) continue;
-    lastStart = start;
-    lastLength = length;
-    if (length > SHORT) hashes[k] = firsts[k] = hashBytes(view, start, length);
-    else {
-      let first = 0;
-      let third = 0;
-      if (length >= 4) {
-        first = view.getInt32(start, true);
-        third = view.getInt32(start + length - 4, true);
-      } else for (let at = 0; at < length; at++) first |= source[start + at]! << (8 * at);
-      firsts[k] = first;
-      thirds[k] = third;
-      hashes[k] = hashShort(first, third, length);
+    if (start > last) break;
+    const cut = length < 16 ? length << 2 : 64;
+    const a = view.getInt32(start, true) & masks[cut]!;
+    const b = view.getInt32((start + 4) | 0, true) & masks[cut | 1]!;
+    const c = view.getInt32((start + 8) | 0, true) & masks[cut | 2]!;
+    const d = view.getInt32((start + 12) | 0, true) & masks[cut | 3]!;
+    // Two lanes that do not wait for each other.
+    let even = evenOf(a, b, length, seed);
+    let odd = oddOf(c, d, seed);
+    if (length > 16) {
+      const rest = (start + length - 8) | 0;
+      for (let from = (start + 16) | 0; from < rest; from = (from + 8) | 0) {
+        even = evenRound(even, view.getInt32(from, true));
+        odd = oddRound(odd, view.getInt32((from + 4) | 0, true));
+      }
+      even = evenRound(even, view.getInt32(rest, true));
+      odd = oddRound(odd, view.getInt32((rest + 4) | 0, true));
     }
+    const hash = finish(even, odd);
+    let slot = hash & mask;
+    let held = slots[slot]!;
+    while (held !== 0) {
+      if (((held ^ hash) & ~0xfffff) === 0) {
+        const e = ((held & 0xfffff) - 1) << 3;
+        let unlike =
+          (entries[e]! ^ a) |
+          (entries[e | 1]! ^ b) |
+          (entries[e | 2]! ^ c) |
+          (entries[e | 3]! ^ d) |
+          (entries[e | 4]! ^ length);
+        if (length > 16 && unlike === 0) {
+          const other = (entries[e | 5]! - start) | 0;
+          const rest = (start + length - 4) | 0;
+          for (let from = (start + 16) | 0; from < rest; from = (from + 4) | 0)
+            unlike |= view.getInt32(from, true) ^ plain.getInt32((from + other) | 0, true);
+          unlike |= view.getInt32(rest, true) ^ plain.getInt32((rest + other) | 0, true);
+        }
+        if (unlike === 0) break;
+      }
+      slot = (slot + 1) & mask;
+      held = slots[slot]!;
+    }
+    if (held === 0) {
+      if (length > 16 || count >= most || plainLength > room) break;
+      const e = count << 3;
+      held = count = (count + 1) | 0;
+      slots[slot] = (hash & ~0xfffff) | held;
+      const content = (plainLength + head) | 0;
+      if (head > 0) plain.setInt32(plainLength, length, true);
+      plain.setInt32(content, a, true);
+      plain.setInt32((content + 4) | 0, b, true);
+      plain.setInt32((content + 8) | 0, c, true);
+      plain.setInt32((content + 12) | 0, d, true);
+      plainLength = (content + length) | 0;
+      entries[e] = a;
+      entries[e | 1] = b;
+      entries[e | 2] = c;
+      entries[e | 3] = d;
+      entries[e | 4] = length;
+      entries[e | 5] = content;
+      entries[e | 6] = hash;
+    }
+    indices[at] = ((held & 0xfffff) - 1) | 0;
+    at = (at + 1) | 0;
   }
-  return total;
+  dictionary.count = count;
+  dictionary.plain.length = plainLength;
+  return i;
 }
 
-function enter(
+const evenOf = (a: number, b: number, length: number, seed: number): number =>
+  Math.imul(a ^ length ^ seed, 0x9e3779b1) ^ Math.imul(b, 0x85ebca6b);
+const oddOf = (c: number, d: number, seed: number): number =>
+  Math.imul(c ^ seed, 0xc2b2ae35) ^ Math.imul(d, 0x27d4eb2f);
+const evenRound = (even: number, word: number): number => Math.imul(((even << 13) | (even >>> 19)) ^ word, 0x9e3779b1);
+const oddRound = (odd: number, word: number): number => Math.imul(((odd << 15) | (odd >>> 17)) ^ word, 0x85ebca6b);
+const finish = (even: number, odd: number): number => {
+  const hash = Math.imul(even ^ (even >>> 15) ^ ((odd << 16) | (odd >>> 16)), 0x2c1b3c6d);
+  return hash ^ (hash >>> 14);
+};
+
+/** The first bytes of a value, zeros after them. */
+const first = new Uint8Array(INLINE);
+const firstView = new DataView(first.buffer);
+
+/** Finds or enters one value of whatever length, wherever it lies; answers its entry. */
+function findOrEnter(
   dictionary: BytesDictionary,
   source: Uint8Array,
   view: DataView,
@@ -163,64 +265,62 @@ function enter(
   length: number,
   header: number,
 ): number {
-  const { plain } = dictionary;
+  const { slots, entries, plain } = dictionary;
+  first.fill(0);
+  first.set(source.subarray(start, start + Math.min(length, INLINE)));
+  const [a, b, c, d] = [0, 4, 8, 12].map((at) => firstView.getInt32(at, true)) as [number, number, number, number];
+  let even = evenOf(a, b, length, SEED);
+  let odd = oddOf(c, d, SEED);
+  for (let at = start + INLINE; at < start + length; at += 8) {
+    const from = Math.min(at, start + length - 8);
+    even = evenRound(even, view.getInt32(from, true));
+    odd = oddRound(odd, view.getInt32(from + 4, true));
+  }
+  const hash = finish(even, odd);
+  const mask = slots.length - 1;
+  let slot = hash & mask;
+  for (let held = slots[slot]!; held !== 0; held = slots[slot]!) {
+    const entry = (held & ENTRY_BITS) - 1;
+    const e = ENTRY_WORDS * entry;
+    if (
+      entries[e + HASH_WORD] === hash &&
+      entries[e + LENGTH_WORD] === length &&
+      equalBytes(source, start, plain.bytes, entries[e + START_WORD]!, length)
+    )
+      return entry;
+    slot = (slot + 1) & mask;
+  }
+  plain.reserve(header + length);
   if (header > 0) plain.view.setUint32(plain.length, length, true);
   const at = plain.length + header;
   copyBytes(source, view, start, plain.bytes, plain.view, at, length);
   plain.length = at + length;
-  dictionary.starts[dictionary.count] = at;
-  dictionary.lengths[dictionary.count] = length;
-  if (dictionary.count === 0) dictionary.commonPrefix = length;
-  else {
-    const first = dictionary.starts[0]!;
-    let common = 0;
-    const most = Math.min(dictionary.commonPrefix, length);
-    while (common < most && plain.bytes[first + common] === plain.bytes[at + common]) common++;
-    dictionary.commonPrefix = common;
-  }
-  return ++dictionary.count;
+  const entry = dictionary.count++;
+  entries.set([a, b, c, d, length, at, hash], ENTRY_WORDS * entry);
+  slots[slot] = (hash & ~ENTRY_BITS) | (entry + 1);
+  if (2 * dictionary.count >= mask) grow(dictionary);
+  return entry;
 }
 
-function hashShort(first: number, third: number, length: number): number {
-  const hash = Math.imul(first ^ Math.imul(third ^ length, 0x85ebca6b), 0x9e3779b1);
-  return Math.imul(hash ^ (hash >>> 15), 0x27d4eb2f) ^ (hash >>> 13);
+/** Twice the slots and the entries. */
+function grow(dictionary: BytesDictionary): void {
+  const slots = new Int32Array(2 * dictionary.slots.length);
+  const entries = new Int32Array(2 * dictionary.entries.length);
+  entries.set(dictionary.entries.subarray(0, ENTRY_WORDS * dictionary.count));
+  const mask = slots.length - 1;
+  for (let entry = 0; entry < dictionary.count; entry++) {
+    const hash = entries[ENTRY_WORDS * entry + HASH_WORD]!;
+    let slot = hash & mask;
+    while (slots[slot] !== 0) slot = (slot + 1) & mask;
+    slots[slot] = (hash & ~ENTRY_BITS) | (entry + 1);
+  }
+  dictionary.slots = slots;
+  dictionary.entries = entries;
 }
 
-/** Of more than 8 bytes, in two lanes that do not wait for each other. */
-function hashBytes(view: DataView, start: number, length: number): number {
-  let even = length;
-  let odd = 0x27d4eb2f;
-  const last = start + length - 8;
-  for (let at = start; at < last; at += 8) {
-    even = Math.imul(even ^ view.getInt32(at, true), 0x9e3779b1);
-    odd = Math.imul(odd ^ view.getInt32(at + 4, true), 0x85ebca6b);
-    even = (even << 13) | (even >>> 19);
-    odd = (odd << 15) | (odd >>> 17);
-  }
-  even = Math.imul(even ^ view.getInt32(last, true), 0x9e3779b1);
-  odd = Math.imul(odd ^ view.getInt32(last + 4, true), 0x85ebca6b);
-  const hash = Math.imul(even ^ (even >>> 15) ^ (odd << 16) ^ (odd >>> 16), 0xc2b2ae35);
-  return hash ^ (hash >>> 13);
-}
-
-function equalBytes(
-  a: Uint8Array,
-  aView: DataView,
-  aStart: number,
-  b: Uint8Array,
-  bView: DataView,
-  bStart: number,
-  length: number,
-): boolean {
-  if (length < 4) {
-    for (let i = 0; i < length; i++) if (a[aStart + i] !== b[bStart + i]) return false;
-    return true;
-  }
-  const last = length - 4;
-  for (let i = 0; i < last; i += 4) {
-    if (aView.getInt32(aStart + i, true) !== bView.getInt32(bStart + i, true)) return false;
-  }
-  return aView.getInt32(aStart + last, true) === bView.getInt32(bStart + last, true);
+function equalBytes(a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (a[aStart + i] !== b[bStart + i]) return false;
+  return true;
 }
 
 /** Copies a few bytes, a word at a time; many by the engine's own copy. */
@@ -239,32 +339,4 @@ export function copyBytes(
     for (let i = 0; i < last; i += 4) toView.setInt32(at + i, fromView.getInt32(start + i, true), true);
     toView.setInt32(at + last, fromView.getInt32(start + last, true), true);
   } else for (let i = 0; i < length; i++) to[at + i] = from[start + i]!;
-}
-
-function reserve(dictionary: BytesDictionary, values: number, bytes: number): void {
-  dictionary.plain.reserve(bytes);
-  const needed = dictionary.count + values;
-  if (needed > dictionary.starts.length) {
-    const size = Math.max(dictionary.starts.length * 2, needed);
-    const grow = (from: Int32Array) => {
-      const grown = new Int32Array(size);
-      grown.set(from);
-      return grown;
-    };
-    dictionary.starts = grow(dictionary.starts);
-    dictionary.lengths = grow(dictionary.lengths);
-  }
-  if (needed * 8 <= dictionary.slots.length) return;
-  let size = dictionary.slots.length >> 2;
-  while (size < needed * 2) size *= 2;
-  const old = dictionary.slots;
-  const slots = new Int32Array(4 * size);
-  for (let i = 0; i < old.length; i += 4) {
-    if (old[i + 1] === 0) continue;
-    const hash = old[i + 3]! > SHORT ? old[i]! : hashShort(old[i]!, old[i + 2]!, old[i + 3]!);
-    let slot = 4 * (hash & (size - 1));
-    while (slots[slot + 1] !== 0) slot = (slot + 4) & (4 * size - 1);
-    for (let n = 0; n < 4; n++) slots[slot + n] = old[i + n]!;
-  }
-  dictionary.slots = slots;
 }

@@ -1,5 +1,5 @@
 import type { ByteBuffer } from './byte-buffer.ts';
-import type { BytesDictionary } from './bytes-dictionary.ts';
+import { type BytesDictionary, ENTRY_WORDS, LENGTH_WORD, START_WORD } from './bytes-dictionary.ts';
 
 /** The least and the greatest of some byte strings. */
 export interface BytesRange {
@@ -23,7 +23,7 @@ export interface EntryKeys {
   skip: number;
 }
 
-export const entryKeys = (): EntryKeys => ({ keys: new Uint32Array(4096), count: 0, skip: 0 });
+export const entryKeys = (): EntryKeys => ({ keys: new Uint32Array(512), count: 0, skip: 0 });
 
 /** Of the entries that a page uses. `entries` belongs to the dictionary and follows it as it grows. */
 export function dictionaryRange(
@@ -36,9 +36,37 @@ export function dictionaryRange(
   if (count === 0) return { min: undefined, max: undefined };
   const flip = signed ? 0x80 : 0;
   keyEntries(dictionary, entries, flip);
-  const { starts, lengths, plain } = dictionary;
-  const { bytes } = plain;
-  const { keys } = entries;
+  if (dictionary.count >= count) return rangeOf(dictionary, entries.keys, indices, count, flip);
+  // Most entries come more than once: each is looked at once.
+  return rangeOf(dictionary, entries.keys, used, usedEntries(indices, count, dictionary.count), flip);
+}
+
+let seen = new Uint8Array(0);
+let used = new Int32Array(0);
+
+/** Puts into `used` which entries occur, and answers how many. */
+function usedEntries(indices: Int32Array, count: number, entries: number): number {
+  if (seen.length < entries) {
+    seen = new Uint8Array(2 * entries);
+    used = new Int32Array(2 * entries);
+  }
+  for (let i = 0; i < count; i++) seen[indices[i]!] = 1;
+  let found = 0;
+  for (let entry = 0; entry < entries; entry++) {
+    used[found] = entry;
+    found += seen[entry]!;
+    seen[entry] = 0;
+  }
+  return found;
+}
+
+function rangeOf(
+  dictionary: BytesDictionary,
+  keys: Uint32Array,
+  indices: Int32Array,
+  count: number,
+  flip: number,
+): BytesRange {
   let min = indices[0]!;
   let max = min;
   let minKey = keys[min]!;
@@ -47,49 +75,67 @@ export function dictionaryRange(
     const entry = indices[i]!;
     const key = keys[entry]!;
     if (key <= minKey && entry !== min) {
-      if (key < minKey || compareEntries(bytes, starts, lengths, entry, min, flip) < 0) {
+      if (key < minKey || compareEntries(dictionary, entry, min, flip) < 0) {
         min = entry;
         minKey = key;
       }
     }
     if (key >= maxKey && entry !== max) {
-      if (key > maxKey || compareEntries(bytes, starts, lengths, entry, max, flip) > 0) {
+      if (key > maxKey || compareEntries(dictionary, entry, max, flip) > 0) {
         max = entry;
         maxKey = key;
       }
     }
   }
-  return {
-    min: bytes.slice(starts[min]!, starts[min]! + lengths[min]!),
-    max: bytes.slice(starts[max]!, starts[max]! + lengths[max]!),
-  };
+  return { min: entryBytes(dictionary, min).slice(), max: entryBytes(dictionary, max).slice() };
 }
 
-function compareEntries(
-  bytes: Uint8Array,
-  starts: Int32Array,
-  lengths: Int32Array,
-  a: number,
-  b: number,
-  flip: number,
-): number {
-  return compareWithin(bytes, starts[a]!, lengths[a]!, bytes, starts[b]!, lengths[b]!, flip);
+function entryBytes({ entries, plain }: BytesDictionary, entry: number): Uint8Array {
+  const start = entries[ENTRY_WORDS * entry + START_WORD]!;
+  return plain.bytes.subarray(start, start + entries[ENTRY_WORDS * entry + LENGTH_WORD]!);
 }
 
-function keyEntries(dictionary: BytesDictionary, entries: EntryKeys, flip: number): void {
-  const { starts, lengths, plain, count } = dictionary;
-  // A signed first byte must be in the key, so nothing is skipped there.
-  const skip = flip === 0 ? dictionary.commonPrefix : 0;
-  if (entries.keys.length < count) {
-    const keys = new Uint32Array(starts.length);
-    keys.set(entries.keys.subarray(0, entries.count));
-    entries.keys = keys;
+function compareEntries({ entries, plain }: BytesDictionary, a: number, b: number, flip: number): number {
+  return compareWithin(
+    plain.bytes,
+    entries[ENTRY_WORDS * a + START_WORD]!,
+    entries[ENTRY_WORDS * a + LENGTH_WORD]!,
+    plain.bytes,
+    entries[ENTRY_WORDS * b + START_WORD]!,
+    entries[ENTRY_WORDS * b + LENGTH_WORD]!,
+    flip,
+  );
+}
+
+function keyEntries(dictionary: BytesDictionary, keyed: EntryKeys, flip: number): void {
+  const { entries, plain, count } = dictionary;
+  if (keyed.keys.length < count) {
+    const keys = new Uint32Array(2 * count);
+    keys.set(keyed.keys.subarray(0, keyed.count));
+    keyed.keys = keys;
   }
-  if (entries.skip !== skip) entries.count = 0;
-  entries.skip = skip;
-  for (let i = entries.count; i < count; i++)
-    entries.keys[i] = sortKey(plain.bytes, starts[i]! + skip, lengths[i]! - skip, flip);
-  entries.count = count;
+  // A signed first byte must be in the key, so nothing is skipped there.
+  const skip = flip === 0 ? sharedPrefix(dictionary, keyed) : 0;
+  if (keyed.skip !== skip) keyed.count = 0;
+  keyed.skip = skip;
+  for (let i = keyed.count; i < count; i++) {
+    const start = entries[ENTRY_WORDS * i + START_WORD]! + skip;
+    keyed.keys[i] = sortKey(plain.bytes, start, entries[ENTRY_WORDS * i + LENGTH_WORD]! - skip, flip);
+  }
+  keyed.count = count;
+}
+
+/** How many bytes all entries begin with alike, of which those before keyed.count are known to share keyed.skip. */
+function sharedPrefix({ entries, plain, count }: BytesDictionary, keyed: EntryKeys): number {
+  const { bytes } = plain;
+  const first = entries[START_WORD]!;
+  let shared = keyed.count === 0 ? entries[LENGTH_WORD]! : keyed.skip;
+  for (let i = keyed.count; i < count && shared > 0; i++) {
+    const start = entries[ENTRY_WORDS * i + START_WORD]!;
+    const most = Math.min(shared, entries[ENTRY_WORDS * i + LENGTH_WORD]!);
+    for (shared = 0; shared < most && bytes[first + shared] === bytes[start + shared]; ) shared++;
+  }
+  return shared;
 }
 
 /** Of values in PLAIN form; `fixedLength` 0 = each has its length before it. */

@@ -1,6 +1,15 @@
 import type { BytesVector, Vector } from '@millrace/columns';
 import { ByteBuffer } from './byte-buffer.ts';
-import { bytesDictionary, capacityOf, clearBytesDictionary, copyBytes, indexBytes } from './bytes-dictionary.ts';
+import {
+  bytesDictionary,
+  capacityOf,
+  clearBytesDictionary,
+  copyBytes,
+  ENTRY_WORDS,
+  indexBytes,
+  LENGTH_WORD,
+  START_WORD,
+} from './bytes-dictionary.ts';
 import { dictionaryRange, entryKeys, plainRange } from './bytes-range.ts';
 import { BLOCK, DICTIONARY_BYTES, dictionaryPays, SAMPLE_VALUES } from './dictionary-choice.ts';
 import { ENCODING } from './format.ts';
@@ -35,8 +44,9 @@ export function bytesValues(options: {
   const leaveDictionary = () => {
     inDictionary = false;
     for (let i = 0; i < count; i++) {
-      const start = dictionary.starts[indices[i]!]! - header;
-      const length = dictionary.lengths[indices[i]!]! + header;
+      const entry = ENTRY_WORDS * indices[i]!;
+      const start = dictionary.entries[entry + START_WORD]! - header;
+      const length = dictionary.entries[entry + LENGTH_WORD]! + header;
       plain.reserve(length);
       copyBytes(dictionary.plain.bytes, dictionary.plain.view, start, plain.bytes, plain.view, plain.length, length);
       plain.length += length;

@@ -7,7 +7,7 @@ export const SAMPLE_VALUES = 4096;
 export const DICTIONARY_BYTES = 1 << 20;
 
 /** Hash, look up and compare go through the values in blocks of this many, so that cache misses overlap. */
-export const BLOCK = 2048;
+export const BLOCK = 512;
 
 /**
  * Whether a dictionary makes a chunk of `expected` values smaller, after `tried` of them gave `distinct` entries of
@@ -21,5 +21,5 @@ export function dictionaryPays(tried: number, distinct: number, entryBytes: numb
   const entries = Math.max(distinct, domain * (1 - Math.exp(-total / domain)));
   const dictionaryBytes = entries * entryBytes;
   const indexBytes = (total * bitWidth(Math.ceil(entries))) / 8;
-  return dictionaryBytes <= DICTIONARY_BYTES && dictionaryBytes + indexBytes < 0.9 * total * entryBytes;
+  return dictionaryBytes <= DICTIONARY_BYTES && dictionaryBytes + indexBytes < 0.5 * total * entryBytes;
 }

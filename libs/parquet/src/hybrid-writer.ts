@@ -13,31 +13,41 @@ export function writeIndices(values: Int32Array, count: number, width: number, o
   let literals = 0;
   let at = 0;
   while (at < count) {
-    const run = indexRun(values, at, count);
-    if (run >= 8) {
-      if (literals < at) packIndices(values, literals, at, width, out);
-      writeRun(values[at]!, run, width, out);
-      at += run;
-      literals = at;
-    } else at += 8;
+    if (at + 8 > count || values[at] !== values[at + 7] || !eightAlike(values, at)) {
+      at += 8;
+      continue;
+    }
+    if (literals < at) packIndices(values, literals, at, width, out);
+    const value = values[at]!;
+    const begin = at;
+    at += 8;
+    while (at < count && values[at] === value) at++;
+    writeRun(value, at - begin, width, out);
+    literals = at;
   }
   if (literals < count) packIndices(values, literals, count, width, out);
 }
 
 /** The same for levels, which are kept a byte each. */
 export function writeLevels(values: Uint8Array, count: number, width: number, out: ByteBuffer): void {
+  const view = new DataView(values.buffer, values.byteOffset, values.byteLength);
   let literals = 0;
   let at = 0;
   while (at < count) {
-    const run = levelRun(values, at, count);
-    if (run >= 8) {
-      if (literals < at) packLevels(values, literals, at, width, out);
-      writeRun(values[at]!, run, width, out);
-      at += run;
-      literals = at;
-    } else at += 8;
+    const four = at + 8 > count ? 0 : view.getInt32(at, true);
+    if (at + 8 > count || four !== view.getInt32(at + 4, true) || four !== Math.imul(four & 255, 0x01010101)) {
+      at += 8;
+      continue;
+    }
+    if (literals < at) packLevels(values, view, literals, at, width, out);
+    const begin = at;
+    at += 8;
+    while (at + 4 <= count && view.getInt32(at, true) === four) at += 4;
+    while (at < count && values[at] === (four & 255)) at++;
+    writeRun(four & 255, at - begin, width, out);
+    literals = at;
   }
-  if (literals < count) packLevels(values, literals, count, width, out);
+  if (literals < count) packLevels(values, view, literals, count, width, out);
 }
 
 export function writeRun(value: number, count: number, width: number, out: ByteBuffer): void {
@@ -46,63 +56,79 @@ export function writeRun(value: number, count: number, width: number, out: ByteB
   for (let shift = 0; shift < width; shift += 8) out.bytes[out.length++] = value >>> shift;
 }
 
-function indexRun(values: Int32Array, at: number, count: number): number {
+function eightAlike(values: Int32Array, at: number): boolean {
   const value = values[at]!;
-  let end = at + 1;
-  while (end < count && values[end] === value) end++;
-  return end - at;
+  for (let i = at + 1; i < at + 7; i++) if (values[i] !== value) return false;
+  return true;
 }
 
-function levelRun(values: Uint8Array, at: number, count: number): number {
-  const value = values[at]!;
-  let end = at + 1;
-  while (end < count && values[end] === value) end++;
-  return end - at;
+/** The header of a packed run, and room for it, and for a word beyond. */
+function beginPacked(count: number, width: number, out: ByteBuffer): void {
+  const groups = (count + 7) >>> 3;
+  out.varint((groups << 1) | 1);
+  out.reserve(groups * width + 4);
 }
 
 function packIndices(values: Int32Array, from: number, to: number, width: number, out: ByteBuffer): void {
-  const groups = (to - from + 7) >>> 3;
-  out.varint((groups << 1) | 1);
-  out.reserve(groups * width + 4);
-  const { bytes } = out;
-  const end = out.length + groups * width;
+  beginPacked(to - from, width, out);
+  const { view } = out;
+  const end = out.length + ((to - from + 7) >>> 3) * width;
   let at = out.length;
   let bits = 0;
   let held = 0;
   for (let i = from; i < to; i++) {
-    bits |= values[i]! << held;
+    const value = values[i]!;
+    bits |= value << held;
     held += width;
-    while (held >= 8) {
-      bytes[at++] = bits;
-      bits >>>= 8;
-      held -= 8;
+    if (held >= 32) {
+      view.setInt32(at, bits, true);
+      at += 4;
+      held -= 32;
+      // What did not fit: nothing where it fitted exactly, as an index has less than 32 bits.
+      bits = value >>> (width - held);
     }
   }
-  if (held > 0) bytes[at++] = bits;
-  while (at < end) bytes[at++] = 0;
-  out.length = end;
+  endPacked(out, at, bits, end);
 }
 
-function packLevels(values: Uint8Array, from: number, to: number, width: number, out: ByteBuffer): void {
-  const groups = (to - from + 7) >>> 3;
-  out.varint((groups << 1) | 1);
-  out.reserve(groups * width + 4);
-  const { bytes } = out;
-  const end = out.length + groups * width;
+function packLevels(
+  values: Uint8Array,
+  view: DataView,
+  from: number,
+  to: number,
+  width: number,
+  out: ByteBuffer,
+): void {
+  beginPacked(to - from, width, out);
+  const end = out.length + ((to - from + 7) >>> 3) * width;
   let at = out.length;
-  let bits = 0;
-  let held = 0;
-  for (let i = from; i < to; i++) {
-    bits |= values[i]! << held;
-    held += width;
-    if (held >= 8) {
-      bytes[at++] = bits;
-      bits >>>= 8;
-      held -= 8;
+  let i = from;
+  // Eight at a time, while they fit a word.
+  if (width <= 4) {
+    for (; i + 8 <= to; i += 8, at += width) {
+      const bits =
+        packFour(view.getInt32(i, true), width) | (packFour(view.getInt32(i + 4, true), width) << (4 * width));
+      out.view.setInt32(at, bits, true);
     }
   }
-  if (held > 0) bytes[at++] = bits;
-  while (at < end) bytes[at++] = 0;
+  let bits = 0;
+  let held = 0;
+  for (; i < to; i++) {
+    bits |= values[i]! << held;
+    held += width;
+    for (; held >= 8; held -= 8, bits >>>= 8) out.bytes[at++] = bits;
+  }
+  endPacked(out, at, bits, end);
+}
+
+/** Four levels of a byte each, next to each other. */
+const packFour = (four: number, width: number): number =>
+  (four & 15) | (((four >>> 8) & 15) << width) | (((four >>> 16) & 15) << (2 * width)) | ((four >>> 24) << (3 * width));
+
+/** Writes the bits that are left, and zeros to the end of the group. */
+function endPacked(out: ByteBuffer, from: number, bits: number, end: number): void {
+  let at = from;
+  for (; at < end; at++, bits >>>= 8) out.bytes[at] = bits;
   out.length = end;
 }
 

@@ -201,13 +201,20 @@ function nestedLevels(
   at: number,
 ): number {
   const { validities, full, offsets } = segments[depth]!;
-  if (offsets === undefined && validities.length === 0)
-    return runLevels(full, depth, to - from, repetition, definitions, repetitions, at);
+  if (offsets === undefined) {
+    repetitions.fill(depth, at, at + to - from);
+    if (from < to) repetitions[at] = repetition;
+    if (validities.length === 0) definitions.fill(full, at, at + to - from);
+    else flatLevels(validities, full, from, to, definitions, at);
+    return at + to - from;
+  }
+  const inner = segments[depth + 1]!;
+  if (inner.offsets === undefined && inner.validities.length === 0)
+    return listLevels(segments[depth]!, inner.full, depth, from, to, repetition, definitions, repetitions, at);
   for (let i = from; i < to; i++) {
-    let definition = full;
-    for (let n = 0; n < validities.length; n++) definition -= 1 - ((validities[n]![i >> 3]! >> (i & 7)) & 1);
-    if (offsets === undefined || definition < full || offsets[i] === offsets[i + 1]) {
-      definitions[at] = definition;
+    // A null list has no elements.
+    if (offsets[i] === offsets[i + 1]) {
+      definitions[at] = definitionAt(validities, full, i);
       repetitions[at++] = repetition;
     } else
       at = nestedLevels(segments, depth + 1, offsets[i]!, offsets[i + 1]!, repetition, definitions, repetitions, at);
@@ -216,20 +223,35 @@ function nestedLevels(
   return at;
 }
 
-/** The levels of values that are all there: only the first repeats otherwise. */
-function runLevels(
-  definition: number,
+/** The same for lists whose elements are all there: at first all levels are elements', then each list's first is set right. */
+function listLevels(
+  list: Segment,
+  elementDefinition: number,
   depth: number,
-  count: number,
+  from: number,
+  to: number,
   repetition: number,
   definitions: Uint8Array,
   repetitions: Uint8Array,
   at: number,
 ): number {
-  for (let end = at + count; at < end; at++) {
-    definitions[at] = definition;
-    repetitions[at] = repetition;
-    repetition = depth;
+  const offsets = list.offsets!;
+  const most = at + offsets[to]! - offsets[from]! + to - from;
+  definitions.fill(elementDefinition, at, most);
+  repetitions.fill(depth + 1, at, most);
+  let begin = offsets[from]!;
+  for (let i = from; i < to; i++) {
+    const end = offsets[i + 1]!;
+    repetitions[at] = i === from ? repetition : depth;
+    if (begin === end) definitions[at++] = definitionAt(list.validities, list.full, i);
+    else at += end - begin;
+    begin = end;
   }
   return at;
+}
+
+function definitionAt(validities: Uint8Array[], full: number, slot: number): number {
+  let definition = full;
+  for (let n = 0; n < validities.length; n++) definition -= 1 - ((validities[n]![slot >> 3]! >> (slot & 7)) & 1);
+  return definition;
 }

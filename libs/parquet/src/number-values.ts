@@ -18,7 +18,7 @@ let indices = new Int32Array(32_768);
  */
 export function numberValues(kind: NumberKind): ValueWriter {
   const width = kind === 'int32' || kind === 'float' ? 1 : 2;
-  const dictionary = numberDictionary();
+  const dictionary = numberDictionary(width);
   let page = new Int32Array(32_768 * width);
   let count = 0;
   /** Values of the chunk before this page. */
