@@ -63,7 +63,7 @@ describe('JSON decoders', () => {
           );
         }
       }),
-      { seed: SEED, numRuns: 40 },
+      { seed: SEED, numRuns: 25 },
     );
   });
 
@@ -100,7 +100,7 @@ describe('JSON decoders', () => {
             if (text !== null) JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text));
         },
       ),
-      { seed: SEED, numRuns: 60 },
+      { seed: SEED, numRuns: 35 },
     );
   });
 
@@ -134,7 +134,7 @@ describe('JSON decoders', () => {
           expect(rows.map((row) => row['value'])).toEqual(all.flatMap((text) => parsed(text)));
         }
       }),
-      { seed: SEED, numRuns: 150 },
+      { seed: SEED, numRuns: 100 },
     );
   });
 

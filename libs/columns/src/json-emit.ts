@@ -107,13 +107,19 @@ ${masks.map((mask, at) => emitMissing(writer, fields.slice(at * 30, at * 30 + 30
 ${step.absent.map(({ column, json }) => emitDefault(writer, column, json, n)).join('\n')}`;
 }
 
-/** Whether `"name":` is at p, four bytes at a time. */
+/**
+ * Whether `"name":` is at p, compared as numbers: eight bytes as a double, which are equal only to themselves (a name that
+ * happens to be NaN is found by looking it up), else four as an integer.
+ */
 function matches(name: string): string {
   const bytes = Buffer.from(`"${name}":`);
   const parts = [`e - p >= ${bytes.length}`];
-  for (let at = 0; at < bytes.length; at += 4) {
-    const from = Math.min(at, bytes.length - 4);
-    parts.push(`view.getInt32(p + ${from}, true) === ${bytes.readInt32LE(from)}`);
+  for (let at = 0; at < bytes.length; ) {
+    const size = bytes.length >= 8 && bytes.length - at > 4 ? 8 : 4;
+    const from = Math.min(at, bytes.length - size);
+    if (size === 8) parts.push(`view.getFloat64(p + ${from}, true) === ${bytes.readDoubleLE(from)}`);
+    else parts.push(`view.getInt32(p + ${from}, true) === ${bytes.readInt32LE(from)}`);
+    at = from + size;
   }
   // A name that JSON must escape is only found by looking it up.
   return JSON.stringify(name) === `"${name}"` ? parts.join(' && ') : 'false';

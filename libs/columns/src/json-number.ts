@@ -94,10 +94,10 @@ export function readWideDecimal(
   const at = takeScratch(column, width);
   const out = column.scratch;
   const high = Math.floor(v / 4294967296);
-  out.fill(high < 0 ? 255 : 0, at, at + width - 8);
   let to = at + width;
   for (let rest = v | 0, i = 0; i < 4; i++, rest >>= 8) out[--to] = rest;
   for (let rest = high | 0, i = 0; i < 4; i++, rest >>= 8) out[--to] = rest;
+  for (const sign = high >> 31; to > at; ) out[--to] = sign;
   column.starts[n] = ~at;
   column.lengths[n] = width;
   return p;
