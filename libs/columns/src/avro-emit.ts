@@ -201,7 +201,7 @@ ${isText ? emitAsciiCheck(`v${at}[${n}]`) : 'p += k;'}`;
 
 // p += k; whatever is not ASCII is looked at byte by byte. Four bytes a load: from both ends for up to 16, where a loop's
 // end would be guessed wrong by the processor again and again.
-const emitAsciiCheck = (start: string): string =>
+export const emitAsciiCheck = (start: string): string =>
   `q = p; p += k; b = 0;
 if (k > 3) {
 b = view.getInt32(q, true) | view.getInt32(p - 4, true);
