@@ -1,9 +1,9 @@
-import type { Vector } from '@millrace/columns';
+import type { BytesVector, Vector } from '@millrace/columns';
 import type { BloomFilter } from './bloom-filter.ts';
 import { type Bound, comparator, parquetLower, parquetUpper } from './bounds.ts';
 import { ByteBuffer } from './byte-buffer.ts';
 import { type ColumnMemory, giveMemory, takeMemory } from './column-memory.ts';
-import { ENCODING, PAGE } from './format.ts';
+import { ENCODING, PAGE, PHYSICAL } from './format.ts';
 import type { Leaf } from './leaf.ts';
 import { PageLevels, resolveLeaf, slotOf } from './levels.ts';
 import type { ModulePlace } from './module-seal.ts';
@@ -25,7 +25,7 @@ export interface WrittenPage {
   onlyNan: boolean;
 }
 
-/** A finished column chunk. Its bytes are valid until the column writer is used again. */
+/** A finished column chunk. Its bytes are valid until the next chunk ends. */
 export interface WrittenChunk {
   leaf: Leaf;
   dictionaryPage: Uint8Array | undefined;
@@ -43,6 +43,8 @@ export interface WrittenChunk {
   upper: Bound | undefined;
   /** With its header. */
   bloomFilter: Uint8Array | undefined;
+  /** Of BYTE_ARRAY: the bytes of all values, without their lengths. */
+  unencodedBytes: number | undefined;
 }
 
 export interface ColumnWriterOptions extends PageOptions {
@@ -77,6 +79,7 @@ export class ColumnWriter {
   #nulls = 0;
   #nans = 0;
   #uncompressed = 0;
+  #unencoded = 0;
   #min: Uint8Array | undefined;
   #max: Uint8Array | undefined;
   #rowGroup = 0;
@@ -115,15 +118,19 @@ export class ColumnWriter {
       const end = Math.min(to, row + Math.min(sliceRows, this.#options.pageRows - this.#pageRows));
       this.#levels.append(batch, row, end);
       this.#pageRows += end - row;
-      this.#memory.values.append(batch.vector, slotOf(batch, row), slotOf(batch, end), this.#expectedValues());
+      const slot = slotOf(batch, row);
+      const endSlot = slotOf(batch, end);
+      this.#memory.values.append(batch.vector, slot, endSlot, this.#expectedValues());
+      if (this.#leaf.physical === PHYSICAL.BYTE_ARRAY)
+        this.#unencoded += sum((batch.vector as BytesVector).lengths, slot, endSlot);
       if (this.#pageRows >= this.#options.pageRows || this.#memory.values.pageBytes >= this.#options.pageBytes)
         this.#endPage();
       row = end;
     }
   }
 
-  /** Ends the chunk and begins the next. */
-  endChunk(): WrittenChunk {
+  /** Ends the chunk and, if it is not the file's last, begins the next. */
+  endChunk(last: boolean): WrittenChunk {
     if (this.#pageRows > 0) this.#endPage();
     // Pages of nulls alone name the dictionary too, so it is there even when it is empty.
     const empty = this.#pageEncodings.has(ENCODING.RLE_DICTIONARY) ? { count: 0, bytes: new Uint8Array(0) } : undefined;
@@ -156,12 +163,18 @@ export class ColumnWriter {
       lower: this.#min && parquetLower(this.#leaf.type, this.#min),
       upper: this.#max && parquetUpper(this.#leaf.type, this.#max),
       bloomFilter: bloomFilter?.finish(this.#options.seal, this.#placeOf(0)),
+      unencodedBytes: this.#leaf.physical === PHYSICAL.BYTE_ARRAY ? this.#unencoded : undefined,
     };
     this.#rowGroup++;
+    if (!last) {
+      const { dataPages, spare = new ByteBuffer(16_384) } = this.#memory;
+      this.#memory.dataPages = spare;
+      this.#memory.spare = dataPages;
+    }
     this.#memory.dataPages.length = 0;
     this.#pages = [];
     this.#pageEncodings = new Map();
-    this.#rows = this.#levelsOfChunk = this.#nulls = this.#nans = this.#uncompressed = 0;
+    this.#rows = this.#levelsOfChunk = this.#nulls = this.#nans = this.#uncompressed = this.#unencoded = 0;
     this.#min = this.#max = undefined;
     return chunk;
   }
@@ -235,6 +248,12 @@ export class ColumnWriter {
     }
     return this.#leaf.maxRepetition > 0 ? SLICE_ROWS : this.#options.pageRows;
   }
+}
+
+function sum(lengths: Int32Array, from: number, to: number): number {
+  let total = 0;
+  for (let i = from; i < to; i++) total += lengths[i]!;
+  return total;
 }
 
 /** The encodings of a chunk, levels included, as ColumnMetaData names them. */

@@ -97,6 +97,7 @@ function readChunk(chunk: ThriftStruct, ordered: boolean): ChunkMetadata {
       encoding: page.number(2),
       count: page.number(3),
     })),
+    unencodedBytes: meta.struct(16, 'SizeStatistics')?.optionalNumber(1),
     bloomFilter:
       meta.optionalNumber(14) === undefined
         ? undefined

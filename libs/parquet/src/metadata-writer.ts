@@ -19,6 +19,8 @@ export interface ChunkMetadata {
   min: { value: Uint8Array; exact: boolean } | undefined;
   max: { value: Uint8Array; exact: boolean } | undefined;
   encodingStats: { pageType: number; encoding: number; count: number }[];
+  /** Of BYTE_ARRAY: the bytes of all values, without their lengths. Unknown in many files of others. */
+  unencodedBytes: number | undefined;
   /** Its length is unknown in files of older writers: -1. */
   bloomFilter: { offset: number; length: number } | undefined;
   offsetIndex: { offset: number; length: number } | undefined;
@@ -145,6 +147,8 @@ function writeChunk(thrift: ThriftWriter, chunk: ChunkMetadata): void {
       thrift.i64(14, chunk.bloomFilter.offset);
       thrift.i32(15, chunk.bloomFilter.length);
     }
+    const { unencodedBytes } = chunk;
+    if (unencodedBytes !== undefined) thrift.struct(16, () => thrift.i64(1, unencodedBytes));
   });
   if (chunk.offsetIndex !== undefined) {
     thrift.i64(4, chunk.offsetIndex.offset);

@@ -40,6 +40,9 @@ const TRIED: Readonly<Record<string, ReaderLimits>> = {
   pyarrow: ALL,
   'delta-rs': ALL,
   datafusion: ALL,
+  // Spark 4.1 reads Delta tables' files with its own vectorised reader, which takes all but byte streams, and Iceberg's
+  // with Iceberg's (1.12), which takes all but RLE.
+  spark: { ...ALL, encodings: { ...PHYSICAL_OF, rle: NONE, byte_stream_split: NONE } },
   // DuckDB 1.5.5.
   duckdb: { ...ALL, encodings: { ...PHYSICAL_OF, byte_stream_split: FLOATS } },
   // Polars 2.1.

@@ -4,8 +4,13 @@ import type { ColumnType, TableSchema } from '@millrace/schema';
 import fc from 'fast-check';
 import { parquetReadObjects } from 'hyparquet';
 import { expect, test } from 'vitest';
+import { hasBloomFilter } from './bloom-filter.ts';
+import { flattenSchema, type Leaf } from './leaf.ts';
+import { decompressLz4Block } from './lz4-block.ts';
 import { openBytes, rowsOf, tableOf, writeRows } from './memory-file.fixture.ts';
 import type { Row } from './rows.ts';
+import { type EncodingName, PHYSICAL_OF } from './value-encoding.ts';
+import type { ColumnOptions } from './writer-options.ts';
 
 // Random tables through the writer, and back by two readers: our own, and hyparquet, which is not ours.
 
@@ -77,6 +82,21 @@ const types: fc.Arbitrary<Sample> = fc.letrec<{ type: Sample }>((tie) => ({
   ),
 })).type;
 
+/** An encoding of its own, and a Bloom filter, for some of the leaves. */
+function someEncodings(schema: TableSchema): fc.Arbitrary<Record<string, ColumnOptions>> {
+  const { leaves } = flattenSchema(schema, true);
+  const optionsOf = (leaf: Leaf) => {
+    const legal = (Object.keys(PHYSICAL_OF) as EncodingName[]).filter((name) =>
+      PHYSICAL_OF[name].includes(leaf.physical),
+    );
+    const bloomFilter = hasBloomFilter(leaf.physical) && { maxBytes: 4096 };
+    return fc.option(fc.constantFrom(...legal)).map((encoding) => (encoding === null ? {} : { encoding, bloomFilter }));
+  };
+  return fc
+    .tuple(...leaves.map(optionsOf))
+    .map((options) => Object.fromEntries(leaves.map((leaf, i) => [leaf.path.join('.'), options[i]!])));
+}
+
 const tables = fc.array(fc.tuple(types, fc.boolean()), { minLength: 1, maxLength: 4 }).chain((columns) => {
   const names = columns.map((_, i) => `c${i}`);
   const schema = tableOf(
@@ -90,7 +110,12 @@ const tables = fc.array(fc.tuple(types, fc.boolean()), { minLength: 1, maxLength
     schema: fc.constant(schema),
     rows: fc.array(row, { maxLength: 60 }),
     options: fc.record({
-      codec: fc.constantFrom('zstd' as const, 'snappy' as const, 'gzip' as const, 'none' as const),
+      codec: fc.constantFrom('zstd' as const, 'snappy' as const, 'gzip' as const, 'lz4_raw' as const, 'none' as const),
+      pageVersion: fc.constantFrom(1 as const, 2 as const),
+      pageChecksums: fc.boolean(),
+      encodings: fc.constantFrom('portable' as const, 'compact' as const),
+      columns: someEncodings(schema),
+      indexBytes: fc.constantFrom(0, 4 << 20),
       rowGroupRows: fc.integer({ min: 1, max: 70 }),
       pageRows: fc.integer({ min: 1, max: 30 }),
       batchRows: fc.integer({ min: 1, max: 60 }),
@@ -161,7 +186,11 @@ test('hyparquet reads the same rows', async () => {
       const read = await parquetReadObjects({
         file: buffer,
         utf8: false,
-        compressors: { ZSTD: (input) => zstdDecompressSync(input), GZIP: (input) => gunzipSync(input) },
+        compressors: {
+          ZSTD: (input) => zstdDecompressSync(input),
+          GZIP: (input) => gunzipSync(input),
+          LZ4_RAW: (input, size) => decompressLz4Block(input, size),
+        },
         parsers: { timestampFromMicroseconds: (micros) => micros, dateFromDays: (days) => days },
       });
       const expected = wanted(schema, rows).map((row) =>

@@ -96,12 +96,11 @@ export function createParquetWriter(init: {
 
   const heldBytes = () => columns.reduce((total, column) => total + column.heldBytes, 0);
 
-  const putChunk = (chunk: WrittenChunk, keep: boolean, column: number): ChunkMetadata => {
+  const putChunk = (chunk: WrittenChunk, column: number): ChunkMetadata => {
     const begin = position;
     if (chunk.dictionaryPage !== undefined) put(chunk.dictionaryPage);
     const dataPageOffset = position;
-    // The column goes on in the same memory while the sink takes this: a copy costs a thousandth of the encoding.
-    put(keep ? chunk.dataPages : chunk.dataPages.slice());
+    put(chunk.dataPages);
     const metadata: ChunkMetadata = {
       physical: chunk.leaf.physical,
       encodings: chunkEncodings(chunk),
@@ -116,6 +115,7 @@ export function createParquetWriter(init: {
       min: chunk.lower,
       max: chunk.upper,
       encodingStats: chunkEncodingStats(chunk, pageVersion),
+      unencodedBytes: chunk.unencodedBytes,
       bloomFilter: undefined,
       offsetIndex: undefined,
       columnIndex: undefined,
@@ -139,11 +139,11 @@ export function createParquetWriter(init: {
     heldIndexBytes = 0;
   };
 
-  const putRowGroup = (keep: boolean): void => {
+  const putRowGroup = (last: boolean): void => {
     if (position === 0) put(MAGIC);
-    const ended = columns.map((column) => column.endChunk());
+    const ended = columns.map((column) => column.endChunk(last));
     if (sorting[0] !== undefined) checkSorted(ended[sorting[0].column]!, sorting[0]);
-    const chunks = ended.map((chunk, column) => putChunk(chunk, keep, column));
+    const chunks = ended.map((chunk, column) => putChunk(chunk, column));
     for (const [i, { bloomFilter }] of ended.entries())
       if (bloomFilter !== undefined) chunks[i]!.bloomFilter = put(bloomFilter);
     rowGroups.push({ rowCount: rowsInGroup, chunks, sorting });
