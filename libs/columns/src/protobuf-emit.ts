@@ -1,4 +1,5 @@
 import type { ProtobufField, ProtobufScalar } from '@millrace/schema';
+import { emitAsciiCheck } from './avro-emit.ts';
 import type { ColumnRef } from './avro-step.ts';
 import { vectorKind } from './column.ts';
 import type { FieldStep, MessageStep, ValueStep } from './protobuf-step.ts';
@@ -38,7 +39,7 @@ export function emitMessage(writer: ProtobufWriterText, step: MessageStep, n: st
   if (!writer.split) return emitLoop(writer, step, n, bounds);
   const name = `f${writer.next++}`;
   const body = emitLoop(writer, step, 'n', { ...bounds, end: 'e' });
-  writer.functions.push(`function ${name}(s, p, e, n) { let b = 0, k = 0;\n${body}\nreturn p; }`);
+  writer.functions.push(`function ${name}(s, p, e, n) { let b = 0, k = 0, q = 0;\n${body}\nreturn p; }`);
   return `p = ${name}(s, p, ${bounds.end}, ${n});`;
 }
 
@@ -269,7 +270,7 @@ function emitScalar(scalar: ProtobufScalar, column: ColumnRef, n: string, end: s
     const isText = scalar === 'string' || column.type.kind === 'string';
     return `${emitLength(end)}
 v${at}[${n}] = p; l${at}[${n}] = k;
-${isText ? 'for (k += p; p < k; p++) if (s[p] > 127) { checkUtf8(s, p, k); p = k; break; }' : 'p += k;'}`;
+${isText ? emitAsciiCheck(`v${at}[${n}]`) : 'p += k;'}`;
   }
   if (wireType === 1) {
     const head = `if (${end} - p < 8) broken();`;

@@ -1,5 +1,5 @@
 import type { Decoder } from './avro-decoder.ts';
-import { broken, checkUtf8, scratch } from './avro-runtime.ts';
+import { broken, checkUtf8, orBytes, scratch } from './avro-runtime.ts';
 import type { ColumnRef } from './avro-step.ts';
 import { type Column, reserve, setNull, truncate } from './column.ts';
 import { bindColumn, domainsOf, type PlanDomain } from './column-plan.ts';
@@ -66,7 +66,7 @@ type Generated = (
   n: number,
 ) => number;
 
-const RUNTIME = { ...runtime, broken, checkUtf8, scratch, reserve, setNull, storeDefault, truncate };
+const RUNTIME = { ...runtime, broken, checkUtf8, orBytes, scratch, reserve, setNull, storeDefault, truncate };
 
 function program(
   plan: ProtobufPlan,
@@ -95,7 +95,7 @@ return function (columns, s, starts, lengths, skip, from, to, n) {
   ${lists.map(({ list, id }) => `d${id} = C[${list.index}].childDomain; let m${id} = 0;`).join(' ')}
   ${writer.enums.map(({ column, type }, i) => `E${i} = enumNames(K[${type}], C[${column}]);`).join(' ')}
   ${binds.join('\n')}
-  let i = from, p = 0, b = 0, k = 0;
+  let i = from, p = 0, b = 0, k = 0, q = 0;
   for (; i < to; i++, n++) {
     const length = lengths[i];
     if (length < 0) { ${plan.top.map(({ index }) => `setNull(C[${index}], n);`).join(' ')} continue; }

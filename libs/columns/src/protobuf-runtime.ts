@@ -320,15 +320,39 @@ export function putJson(
   column.lengths[n] = written;
 }
 
+const FEW = 16;
+
 /** Whether rows [from, from + count) of a map's key have one twice. */
 export function hasTwice(column: Column, source: Uint8Array, from: number, count: number): boolean {
-  const seen = new Set<unknown>();
-  for (let n = from; n < from + count; n++) {
-    const key = keyAt(column, source, n);
-    if (seen.has(key)) return true;
-    seen.add(key);
+  const to = from + count;
+  if (count > FEW) {
+    const seen = new Set<unknown>();
+    for (let n = from; n < to; n++) seen.add(keyAt(column, source, n));
+    return seen.size < count;
   }
+  for (let a = from; a < to; a++) for (let b = a + 1; b < to; b++) if (isSame(column, source, a, b)) return true;
   return false;
+}
+
+function isSame(column: Column, source: Uint8Array, a: number, b: number): boolean {
+  const { ints, starts, lengths } = column;
+  if (column.kind === 'bytes') {
+    const length = lengths[a]!;
+    if (length !== lengths[b]) return false;
+    // Decimals lie in scratch, all of them; strings in the source.
+    const from = starts[a]!;
+    return from < 0
+      ? equalBytes(column.scratch, ~from, ~starts[b]!, length)
+      : equalBytes(source, from, starts[b]!, length);
+  }
+  if (column.kind === 'boolean') return column.flags[a] === column.flags[b];
+  if (column.kind === 'int32') return ints[a] === ints[b];
+  return ints[2 * a] === ints[2 * b] && ints[2 * a + 1] === ints[2 * b + 1];
+}
+
+function equalBytes(bytes: Uint8Array, a: number, b: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false;
+  return true;
 }
 
 function keyAt(column: Column, source: Uint8Array, n: number): unknown {
