@@ -30,7 +30,7 @@ export interface ScanOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Whole batches, one after another, CRCs checked. The bytes are the caller's to keep. */
+/** Whole batches, one after another, CRCs checked. The bytes are the store's answer: valid for as long as that is. */
 export interface BatchRun {
   kind: 'batches';
   bytes: Uint8Array;
@@ -57,7 +57,7 @@ const DEFAULT_CHUNK_BYTES = 8 << 20;
  * a broken batch it is believed only when a batch starts where it points, else the next batch with a right CRC is looked for.
  */
 export async function* scanSegment(
-  store: LogStore,
+  store: Pick<LogStore, 'get'>,
   span: SegmentSpan,
   options: ScanOptions = {},
 ): AsyncGenerator<BatchRun | BrokenBatch> {
@@ -185,7 +185,12 @@ interface Window {
   fill(at: number, atLeast: number): Promise<void>;
 }
 
-function createWindow(store: LogStore, span: SegmentSpan, chunkBytes: number, signal?: AbortSignal): Window {
+function createWindow(
+  store: Pick<LogStore, 'get'>,
+  span: SegmentSpan,
+  chunkBytes: number,
+  signal?: AbortSignal,
+): Window {
   return {
     bytes: new Uint8Array(0),
     start: span.startByte,

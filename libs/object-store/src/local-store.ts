@@ -83,12 +83,12 @@ export function localStore(root: string): ObjectStore {
 
   return {
     uri,
-    get: (key, range, signal) =>
+    get: (key, range, signal, into) =>
       guarded(key, async () => {
         signal?.throwIfAborted();
         const file = await open(pathOf(key), 'r');
         try {
-          return await readRange(file, range ?? { start: 0, end: (await file.stat()).size });
+          return await readRange(file, range ?? { start: 0, end: Number.POSITIVE_INFINITY }, into);
         } finally {
           await file.close();
         }
@@ -144,11 +144,11 @@ export function filePath(uri: string): string | undefined {
   return /^file:(?:\/\/)?(\/.*)$/.exec(uri)?.[1];
 }
 
-async function readRange(file: FileHandle, { start, end }: ByteRange): Promise<Uint8Array> {
+async function readRange(file: FileHandle, { start, end }: ByteRange, into?: Uint8Array): Promise<Uint8Array> {
   // Reading past the end gives what is there, as object stores do.
   const size = (await file.stat()).size;
   const length = Math.max(0, Math.min(end, size) - start);
-  const bytes = Buffer.allocUnsafeSlow(length);
+  const bytes = into !== undefined && into.length >= length ? into : Buffer.allocUnsafeSlow(length);
   let done = 0;
   while (done < length) {
     const { bytesRead } = await file.read(bytes, done, length - done, start + done);

@@ -36,7 +36,8 @@ export interface ObjectWriter {
 export interface ObjectStore {
   /** The URI of the root, without a trailing slash: file:///var/millrace/warehouse, s3://bucket/prefix. */
   readonly uri: string;
-  get(key: string, range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array>;
+  /** `into`: memory that the store may put the bytes in when they fit; where they are, the answer says. */
+  get(key: string, range?: ByteRange, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array>;
   head(key: string, signal?: AbortSignal): Promise<ObjectInfo | undefined>;
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<ObjectInfo>;
   writer(key: string, options?: PutOptions): Promise<ObjectWriter>;

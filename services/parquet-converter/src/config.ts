@@ -34,6 +34,7 @@ export const parquetConverterConfig = z.object({
   rowGroupBytes: bytes(65_536, 67_108_864).describe('bytes of a row group, as it is encoded: bounds memory'),
   rowGroupRows: bytes(1_000, 262_144).describe('rows of a row group at the most'),
   chunkBytes: bytes(65_536, 8_388_608).describe('bytes read from the log store at a time'),
+  aheadBytes: bytes(0, 16_777_216).describe('bytes that are read ahead of what is decoded, at the most'),
   batchBytes: bytes(65_536, 2_097_152).describe('bytes of records, decompressed, that are decoded at a time'),
   maxBatchBytes: bytes(1_048_576, 268_435_456).describe('the largest record batch in bytes, also decompressed'),
   maxConcurrentRewrites: z.number().int().min(1).default(1).describe('rewrites at a time; more are told to try again'),

@@ -28,12 +28,15 @@ export interface WrittenFile {
 }
 
 /**
- * Rows into Parquet files, one after another: a file ends at `targetFileBytes`, and where the schema changes. Nothing is
- * open between files, and no file is empty.
+ * Rows into Parquet files, one after another: a file ends at `targetFileBytes`, and where the schema changes. While the
+ * store makes one durable, the next is encoded, and no more. No file is empty.
  */
 export interface DataFiles {
   /** `endOffset`: one past the last offset that the batch's rows come from (0 where that means nothing). */
   append(batch: ColumnBatch, endOffset: number): Promise<void>;
+  /** No further rows: all are encoded when it resolves, and the last file is on its way. */
+  end(): Promise<void>;
+  /** Every file, once the last one is there. */
   finish(): Promise<WrittenFile[]>;
   /** Leaves nothing behind. */
   abort(): Promise<void>;
@@ -52,11 +55,15 @@ export function createDataFiles(options: DataFilesOptions): DataFiles {
   const files: WrittenFile[] = [];
   const keys: string[] = [];
   let open: OpenFile | undefined;
+  /** The file before: the store has its bytes and makes it visible. Failed: the next `end`, or `finish`, fails. */
+  let completing: Promise<void> = Promise.resolve();
+  const unfinished = new Set<ObjectWriter>();
 
   async function begin(schema: TableSchema): Promise<OpenFile> {
     const key = options.keyOf(keys.length);
     keys.push(key);
     const object = await store.writer(key, { signal, ifAbsent: options.sharedKeys ?? false });
+    unfinished.add(object);
     const parquet = createParquetWriter({
       schema,
       sink: (bytes) => object.write(bytes),
@@ -73,9 +80,13 @@ export function createDataFiles(options: DataFilesOptions): DataFiles {
     if (open === undefined) return;
     const { key, schema, object, parquet, endOffset } = open;
     const stats = await parquet.finish();
-    await object.complete();
     open = undefined;
-    files.push({ key, schemaId: schema.schemaId, stats, endOffset });
+    await completing;
+    completing = object.complete().then(() => {
+      unfinished.delete(object);
+      files.push({ key, schemaId: schema.schemaId, stats, endOffset });
+    });
+    completing.catch(() => {});
   }
 
   return {
@@ -88,14 +99,18 @@ export function createDataFiles(options: DataFilesOptions): DataFiles {
       open.endOffset = endOffset;
       if (open.parquet.bytesEstimate >= targetFileBytes) await end();
     },
+    end,
     async finish() {
       signal.throwIfAborted();
       await end();
+      await completing;
       return files;
     },
     async abort() {
-      await open?.object.abort();
       open = undefined;
+      await completing.catch(() => {});
+      await Promise.all([...unfinished].map((object) => object.abort()));
+      unfinished.clear();
       const written = options.sharedKeys ? files.map((file) => file.key) : keys;
       await Promise.all(written.map((key) => store.delete(key)));
     },

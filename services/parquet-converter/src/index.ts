@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { systemClock } from '@millrace/base';
-import { type ObjectStore, openStore } from '@millrace/object-store';
+import { createReadAhead, openStore, type ReadAhead } from '@millrace/object-store';
 import { SplitService } from '@millrace/proto/metadata_discovery';
 import { SegmentReaderService } from '@millrace/proto/segment_reader';
 import { createClient, type RunningService, serve } from '@millrace/rpc';
@@ -23,9 +23,13 @@ export async function createParquetConverter(config: ParquetConverterConfig): Pr
   const logger = createLogger(name);
   const splits = createClient(SplitService, config.discoveryAddress);
   const reader = createClient(SegmentReaderService, config.segmentReaderAddress);
-  const logStores = new Map<string, ObjectStore>();
-  if (config.logStoreUri !== '') logStores.set(config.logStoreId, openStore(config.logStoreUri));
-  const { chunkBytes, maxBatchBytes, leaseWaitMs, heartbeatMs, drainMs, retries } = config;
+  const { chunkBytes, aheadBytes, maxBatchBytes, leaseWaitMs, heartbeatMs, drainMs, retries } = config;
+  const logStores = new Map<string, ReadAhead>();
+  if (config.logStoreUri !== '') {
+    // Batches are copied or decompressed out of a chunk before the next is asked for, so its memory can be used again.
+    const readAhead = createReadAhead(openStore(config.logStoreUri), { chunkBytes, aheadBytes, reuse: true });
+    logStores.set(config.logStoreId, readAhead);
+  }
   const deps = { config, splits, reader, logStores, chunkBytes, maxBatchBytes, decoders: createDecoderCache() };
   const server = await serve({
     name,
@@ -36,7 +40,7 @@ export async function createParquetConverter(config: ParquetConverterConfig): Pr
   const loops = Array.from({ length: config.concurrency }, (_, i) =>
     startLeaseLoop({
       splits,
-      convert: (lease, signal) => convertSplit(lease, deps, signal),
+      convert: (lease, signal, onEncoded) => convertSplit(lease, deps, signal, onEncoded),
       owner: [hostname(), process.pid, i, randomBytes(4).toString('hex')].join('-'),
       waitMs: leaseWaitMs,
       heartbeatMs,

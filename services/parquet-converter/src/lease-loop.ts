@@ -1,4 +1,4 @@
-import { type Clock, isKind, retry, toMillraceError } from '@millrace/base';
+import { type Clock, createTurns, isKind, retry, toMillraceError } from '@millrace/base';
 import type { Lease, SplitService } from '@millrace/proto/metadata_discovery';
 import { type Client, errorToDetail } from '@millrace/rpc';
 import { type Logger, withSpan, withTraceparent } from '@millrace/telemetry';
@@ -7,7 +7,8 @@ import type { ConvertedSplit } from './split-conversion.ts';
 
 export interface LeaseLoopOptions {
   splits: Client<typeof SplitService>;
-  convert: (lease: Lease, signal: AbortSignal) => Promise<ConvertedSplit>;
+  /** `onEncoded` says that it only waits for the store from now on. */
+  convert: (lease: Lease, signal: AbortSignal, onEncoded: () => void) => Promise<ConvertedSplit>;
   /** Names this process to metadata-discovery. */
   owner: string;
   waitMs: number;
@@ -19,9 +20,12 @@ export interface LeaseLoopOptions {
   logger: Logger;
 }
 
-/** Leases a split, converts it, hands it over, and again; one at a time. */
+/**
+ * Leases a split, converts it, hands it over, and again. While the last files of one are on their way the next is leased
+ * and converted; no more than two are leased, and one is converted, at a time.
+ */
 export interface LeaseLoop {
-  /** No new split; the running one ends within drainMs or is released. */
+  /** No new split; the running ones end within drainMs or are released. */
   stop(): Promise<void>;
 }
 
@@ -32,6 +36,7 @@ export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
   const { splits, owner, waitMs, clock, logger } = options;
   const draining = new AbortController();
   const released = new AbortController();
+  const turns = createTurns(1);
 
   async function next(): Promise<Lease | undefined> {
     const askedMs = clock.now();
@@ -50,16 +55,40 @@ export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
     return undefined;
   }
 
+  /** Also a second try takes its turn, so that memory stays that of one conversion. */
+  const convertInTurn: LeaseLoopOptions['convert'] = (lease, signal, onEncoded) =>
+    new Promise((resolve, reject) => {
+      void turns(
+        () =>
+          new Promise<void>((release) => {
+            const encoded = () => {
+              release();
+              onEncoded();
+            };
+            options.convert(lease, signal, encoded).then(resolve, reject).finally(release);
+          }),
+      );
+    });
+
   async function run(): Promise<void> {
+    let behind: Promise<void> = Promise.resolve();
     while (!draining.signal.aborted) {
       const lease = await next();
       if (lease === undefined) continue;
-      await withTraceparent(lease.traceparent, () =>
-        withSpan('convert split', { attributes: { 'millrace.split': lease.split!.splitId } }, () =>
-          runLease(lease, options, released.signal),
-        ),
-      ).catch((error) => logger.error({ error, splitId: lease.split!.splitId }, 'a split was left to its time-out'));
+      const attributes = { 'millrace.split': lease.split!.splitId };
+      let ended!: Promise<void>;
+      await new Promise<void>((resolve) => {
+        const inTurn = { ...options, convert: convertInTurn };
+        ended = withTraceparent(lease.traceparent, () =>
+          withSpan('convert split', { attributes }, () => runLease(lease, inTurn, released.signal, resolve)),
+        )
+          .catch((error) => logger.error({ error, splitId: lease.split!.splitId }, 'a split was left to its time-out'))
+          .finally(resolve);
+      });
+      await behind;
+      behind = ended;
     }
+    await behind;
   }
 
   const running = run();
@@ -73,7 +102,12 @@ export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
   };
 }
 
-async function runLease(lease: Lease, options: LeaseLoopOptions, released: AbortSignal): Promise<void> {
+async function runLease(
+  lease: Lease,
+  options: LeaseLoopOptions,
+  released: AbortSignal,
+  onEncoded: () => void,
+): Promise<void> {
   const { splits, clock, logger } = options;
   const split = lease.split!;
   const { splitId } = split;
@@ -93,7 +127,7 @@ async function runLease(lease: Lease, options: LeaseLoopOptions, released: Abort
   const again = { retries: options.retries, signal };
   const startedMs = clock.now();
   try {
-    const converted = await retry(() => options.convert(lease, signal), {
+    const converted = await retry(() => options.convert(lease, signal, onEncoded), {
       ...again,
       onRetry: (error) => log.warn({ code: error.code, reason: error.message }, 'a split is tried again'),
     });

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { MillraceError } from '@millrace/base';
 import { appendRecords, createRowBuilder, type RunDecoders } from '@millrace/columns';
@@ -31,9 +32,15 @@ export interface ConvertedSplit {
 
 /**
  * Converts a split into Parquet files under data/, named after the split and the lease's epoch. What can't be read goes
- * the way of the split's error policy. On any error nothing is left in the store.
+ * the way of the split's error policy. On any error nothing is left in the store. `onEncoded`: from now on it only waits
+ * for the store.
  */
-export async function convertSplit(lease: Lease, deps: ConversionDeps, signal: AbortSignal): Promise<ConvertedSplit> {
+export async function convertSplit(
+  lease: Lease,
+  deps: ConversionDeps,
+  signal: AbortSignal,
+  onEncoded: () => void = () => {},
+): Promise<ConvertedSplit> {
   const split = lease.split!;
   const { targetFileBytes, rowGroupBytes, rowGroupRows } = deps.config;
   const store = openStore(split.location);
@@ -48,6 +55,8 @@ export async function convertSplit(lease: Lease, deps: ConversionDeps, signal: A
   };
   try {
     await convertPieces(split, deps, files, errors, signal);
+    await files.end();
+    onEncoded();
     const written = await files.finish();
     const letters = await deadLetters.finish();
     return {
@@ -111,8 +120,10 @@ async function convertPieces(
         await reportBatch(errors, split, { ...place, baseOffset, lastOffset, startByte: piece.startByte + at }, error);
       }
       if (index.byteLength >= batchBytes) {
-        signal.throwIfAborted();
         await converter.flush();
+        // What was read ahead arrives, heartbeats go out and native memory is let go of only when the event loop turns.
+        await setImmediate();
+        signal.throwIfAborted();
       }
     }
   }

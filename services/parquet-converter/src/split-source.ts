@@ -1,11 +1,11 @@
 import { MillraceError } from '@millrace/base';
 import { type AbortedRange, scanSegment } from '@millrace/kafka-log';
-import type { ObjectStore } from '@millrace/object-store';
+import type { ReadAhead } from '@millrace/object-store';
 import type { SegmentRange, Split } from '@millrace/proto/metadata_discovery';
 import type { ReadSplitResponse, SegmentReaderService } from '@millrace/proto/segment_reader';
 import type { Client } from '@millrace/rpc';
 
-/** Whole record batches with right CRCs, or where there are none. */
+/** Whole record batches with right CRCs, or where there are none. The bytes are valid until the next piece is asked for. */
 export type SplitPiece =
   | { kind: 'batches'; bytes: Uint8Array; segment: string; startByte: number }
   | {
@@ -28,7 +28,7 @@ export interface SplitSource {
 export interface SourceDeps {
   reader: Client<typeof SegmentReaderService>;
   /** Stores that this process reads itself, by id. */
-  logStores: ReadonlyMap<string, ObjectStore>;
+  logStores: ReadonlyMap<string, ReadAhead>;
   chunkBytes: number;
   maxBatchBytes: number;
 }
@@ -55,11 +55,11 @@ export async function openSplit(split: Split, deps: SourceDeps, signal: AbortSig
   }));
   if (plan.ranges.length === 0) return { aborted, pieces: received(iterator) };
   await iterator.return?.();
-  const store = deps.logStores.get(plan.storeId);
-  if (store === undefined) {
+  const readAhead = deps.logStores.get(plan.storeId);
+  if (readAhead === undefined) {
     throw new MillraceError('internal', `segment-reader names the log store ${plan.storeId}, which was not offered`);
   }
-  return { aborted, pieces: scanned(plan.ranges, store, deps, signal) };
+  return { aborted, pieces: scanned(plan.ranges, readAhead, deps, signal) };
 }
 
 async function* received(iterator: AsyncIterator<ReadSplitResponse>): AsyncGenerator<SplitPiece> {
@@ -89,25 +89,31 @@ async function* received(iterator: AsyncIterator<ReadSplitResponse>): AsyncGener
 
 async function* scanned(
   ranges: readonly SegmentRange[],
-  store: ObjectStore,
+  readAhead: ReadAhead,
   { chunkBytes, maxBatchBytes }: SourceDeps,
   signal: AbortSignal,
 ): AsyncGenerator<SplitPiece> {
-  for (const range of ranges) {
-    const span = {
-      key: range.objectKey,
-      startByte: Number(range.startByte),
-      endByte: Number(range.endByte),
-      startOffset: Number(range.startOffset),
-      endOffset: Number(range.endOffset),
-      segmentBaseOffset: Number(range.segmentBaseOffset),
-    };
-    for await (const piece of scanSegment(store, span, { chunkBytes, maxBatchBytes, skipCorrupt: true, signal })) {
-      if (piece.kind === 'batches') yield { ...piece, segment: range.objectKey };
-      else {
-        const { error, ...where } = piece;
-        yield { ...where, segment: range.objectKey, code: error.code, reason: error.message };
+  const spans = ranges.map((range) => ({
+    key: range.objectKey,
+    startByte: Number(range.startByte),
+    endByte: Number(range.endByte),
+    startOffset: Number(range.startOffset),
+    endOffset: Number(range.endOffset),
+    segmentBaseOffset: Number(range.segmentBaseOffset),
+  }));
+  const stretches = spans.map(({ key, startByte: start, endByte: end }) => ({ key, start, end }));
+  const reading = readAhead(stretches, signal);
+  try {
+    for (const span of spans) {
+      for await (const piece of scanSegment(reading, span, { chunkBytes, maxBatchBytes, skipCorrupt: true, signal })) {
+        if (piece.kind === 'batches') yield { ...piece, segment: span.key };
+        else {
+          const { error, ...where } = piece;
+          yield { ...where, segment: span.key, code: error.code, reason: error.message };
+        }
       }
     }
+  } finally {
+    reading.close();
   }
 }

@@ -11,6 +11,12 @@ export const segmentReaderConfig = z.object({
     .default('log')
     .describe('name of that store; callers that name it as readable get byte ranges instead of bytes'),
   chunkBytes: z.number().int().min(65_536).default(8_388_608).describe('bytes read from the log store at a time'),
+  aheadBytes: z
+    .number()
+    .int()
+    .min(0)
+    .default(8_388_608)
+    .describe('bytes that are read ahead of what is sent, at the most, a read'),
   messageBytes: z.number().int().min(1_024).max(16_777_216).default(1_048_576).describe('bytes of batches a message'),
   maxBatchBytes: z
     .number()

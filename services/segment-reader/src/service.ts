@@ -1,5 +1,5 @@
 import { MillraceError } from '@millrace/base';
-import type { ObjectStore } from '@millrace/object-store';
+import { createReadAhead, type ObjectStore } from '@millrace/object-store';
 import { SegmentReaderService } from '@millrace/proto/segment_reader';
 import { implement } from '@millrace/rpc';
 import { createLogger } from '@millrace/telemetry';
@@ -9,6 +9,9 @@ import { readSplit } from './split-read.ts';
 /** proto ↔ reads; at most `maxConcurrentReads` at a time, so that memory is bounded. */
 export function segmentReaderService(config: SegmentReaderConfig, store: ObjectStore) {
   const logger = createLogger('segment-reader');
+  const { chunkBytes, aheadBytes } = config;
+  // Messages wait in the stream with the bytes where they were read: no memory is used twice.
+  const readAhead = createReadAhead(store, { chunkBytes, aheadBytes, reuse: false });
   let running = 0;
   return implement(SegmentReaderService, {
     async *readSplit(request, call) {
@@ -23,8 +26,9 @@ export function segmentReaderService(config: SegmentReaderConfig, store: ObjectS
       try {
         const messages = readSplit(split, {
           store,
+          readAhead,
           storeId: config.logStoreId,
-          chunkBytes: config.chunkBytes,
+          chunkBytes,
           messageBytes: config.messageBytes,
           maxBatchBytes: config.maxBatchBytes,
           readableStores: request.readableStores,

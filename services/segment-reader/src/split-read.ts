@@ -1,7 +1,13 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { isKind, MillraceError } from '@millrace/base';
-import { type AbortedRange, abortedWithin, decodeTransactionIndex, scanSegment } from '@millrace/kafka-log';
-import type { ObjectStore } from '@millrace/object-store';
+import {
+  type AbortedRange,
+  abortedWithin,
+  decodeTransactionIndex,
+  type SegmentSpan,
+  scanSegment,
+} from '@millrace/kafka-log';
+import type { ObjectStore, ReadAhead, Reading } from '@millrace/object-store';
 import type { SegmentRange, Split } from '@millrace/proto/metadata_discovery';
 import type { ReadSplitResponseSchema } from '@millrace/proto/segment_reader';
 
@@ -9,6 +15,7 @@ export type ReadMessage = MessageInitShape<typeof ReadSplitResponseSchema>;
 
 export interface SplitRead {
   store: ObjectStore;
+  readAhead: ReadAhead;
   storeId: string;
   chunkBytes: number;
   messageBytes: number;
@@ -30,18 +37,26 @@ export async function* readSplit(split: Split, read: SplitRead): AsyncGenerator<
     },
   };
   if (readsItself) return;
-  for (const range of split.ranges) yield* readRange(range, read);
+  const spans = split.ranges.map(toSpan);
+  const stretches = spans.map(({ key, startByte: start, endByte: end }) => ({ key, start, end }));
+  const reading = read.readAhead(stretches, read.signal);
+  try {
+    for (const span of spans) yield* readSpan(reading, span, read);
+  } finally {
+    reading.close();
+  }
 }
 
-async function* readRange(range: SegmentRange, read: SplitRead): AsyncGenerator<ReadMessage> {
-  const span = {
-    key: range.objectKey,
-    startByte: Number(range.startByte),
-    endByte: Number(range.endByte),
-    startOffset: Number(range.startOffset),
-    endOffset: Number(range.endOffset),
-    segmentBaseOffset: Number(range.segmentBaseOffset),
-  };
+const toSpan = (range: SegmentRange): SegmentSpan => ({
+  key: range.objectKey,
+  startByte: Number(range.startByte),
+  endByte: Number(range.endByte),
+  startOffset: Number(range.startOffset),
+  endOffset: Number(range.endOffset),
+  segmentBaseOffset: Number(range.segmentBaseOffset),
+});
+
+async function* readSpan(reading: Reading, span: SegmentSpan, read: SplitRead): AsyncGenerator<ReadMessage> {
   const options = {
     chunkBytes: read.chunkBytes,
     runBytes: read.messageBytes,
@@ -49,8 +64,8 @@ async function* readRange(range: SegmentRange, read: SplitRead): AsyncGenerator<
     skipCorrupt: read.skipCorruptBatches,
     signal: read.signal,
   };
-  for await (const piece of scanSegment(read.store, span, options)) {
-    const place = { objectKey: range.objectKey, startByte: BigInt(piece.startByte) };
+  for await (const piece of scanSegment(reading, span, options)) {
+    const place = { objectKey: span.key, startByte: BigInt(piece.startByte) };
     if (piece.kind === 'batches') {
       yield { message: { case: 'batches', value: { ...place, data: piece.bytes } } };
       continue;
