@@ -15,6 +15,8 @@ export interface JsonDocuments {
   resolve(reference: string, from: JsonNode): JsonNode;
   /** What relative references in the schema at a node start from. */
   baseOf(node: JsonNode): string;
+  /** Up to draft 7 nothing counts beside a $ref. Without a $schema it does: the newer meaning. */
+  isReferenceAlone: boolean;
 }
 
 type Json = Record<string, unknown>;
@@ -93,23 +95,31 @@ export function openDocuments(text: string, references: ReadonlyMap<string, stri
     const node = { json: document, base: uri, place: `${name}#` };
     known.set(uri, node);
     known.set(withoutFragment(name), node);
-    collect(known, node, isDraft4(document), 0);
+    collect(known, node, draft4, 0);
   }
   collect(known, root, draft4, 0);
   return {
     root,
-    resolve: (reference, from) => resolve(known, reference, baseOf(from.json, from.base, draft4), from.place),
+    resolve: (reference, from) => resolve(known, reference, baseOf(from.json, from.base, draft4), from.place, draft4),
     baseOf: (node) => baseOf(node.json, node.base, draft4),
+    isReferenceAlone: isObject(json) && /draft-0[4-7]/.test(String(json['$schema'])),
   };
 }
 
-function resolve(known: Map<string, JsonNode>, reference: string, base: string, place: string): JsonNode {
+function resolve(
+  known: Map<string, JsonNode>,
+  reference: string,
+  base: string,
+  place: string,
+  draft4: boolean,
+): JsonNode {
   const uri = resolveUri(reference, base);
   const whole = known.get(uri) ?? known.get(reference);
   if (whole) return whole;
   const [document, fragment = ''] = split(uri);
   const start = known.get(document) ?? known.get(withoutFragment(reference));
-  const found = start && (fragment === '' ? start : fragment.startsWith('/') ? follow(start, fragment) : undefined);
+  const found =
+    start && (fragment === '' ? start : fragment.startsWith('/') ? follow(start, fragment, draft4) : undefined);
   if (found) return found;
   // A schema of schemas says nothing about columns.
   if (/^https?:\/\/json-schema\.org\/[\w/-]+$/.test(document)) return { json: true, base: document, place: document };
@@ -119,12 +129,12 @@ function resolve(known: Map<string, JsonNode>, reference: string, base: string, 
   );
 }
 
-function follow(start: JsonNode, pointer: string): JsonNode | undefined {
+function follow(start: JsonNode, pointer: string, draft4: boolean): JsonNode | undefined {
   let { json, base } = start;
   for (const part of pointer.slice(1).split('/')) {
     const key = decode(part).replaceAll('~1', '/').replaceAll('~0', '~');
     if (!(isObject(json) || Array.isArray(json)) || !Object.hasOwn(json, key)) return undefined;
-    base = baseOf(json, base, false);
+    base = baseOf(json, base, draft4);
     json = (json as Json)[key];
   }
   return { json, base, place: `${start.place}${pointer}` };

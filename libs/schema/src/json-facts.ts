@@ -7,6 +7,8 @@ export interface JsonFacts {
   never: boolean;
   /** The types that all of them allow; undefined: any. */
   types: ReadonlySet<string> | undefined;
+  /** What they demand at once, where no value is of both. */
+  contradiction: { place: string; types: string[][] } | undefined;
   /** Types that their other keywords are about. */
   hints: Set<string>;
   properties: Map<string, JsonNode[]>;
@@ -50,6 +52,7 @@ export const noFacts = (place: string): JsonFacts => ({
   place,
   never: false,
   types: undefined,
+  contradiction: undefined,
   hints: new Set(),
   properties: new Map(),
   conditional: [],
@@ -105,6 +108,10 @@ export function addFacts(documents: JsonDocuments, facts: JsonFacts, node: JsonN
   facts.doc ??= text(json['description']);
   facts.title ??= text(json['title']);
   if (facts.default === undefined) facts.default = json['default'];
+  if (documents.isReferenceAlone && typeof json['$ref'] === 'string') {
+    addFacts(documents, facts, documents.resolve(json['$ref'], { ...node, json: {} }));
+    return;
+  }
   addType(facts, json, place);
   addObject(facts, json, place, at);
   addArray(facts, json, at);
@@ -136,11 +143,7 @@ function addType(facts: JsonFacts, json: Json, place: string): void {
     if (names.has('number')) names.add('integer');
     const { types } = facts;
     facts.types = types === undefined ? names : new Set([...names].filter((name) => types.has(name)));
-    if (facts.types.size === 0)
-      throw badSchema(
-        place,
-        `no value can be of the types ${[...types!].join(' or ')} and ${[...names].join(' or ')} at once`,
-      );
+    if (facts.types.size === 0) facts.contradiction ??= { place, types: [[...types!], [...names]] };
   }
   for (const [hint, keywords] of Object.entries(HINTS))
     if (keywords.some((keyword) => json[keyword] !== undefined)) facts.hints.add(hint);

@@ -76,6 +76,7 @@ describe('JSON Schema types become', () => {
     [{ oneOf: [{ type: 'null', title: 'Not included' }, string] }, 'string'],
     [{ anyOf: [object({ a: string }), { type: 'null' }] }, 'struct<a: string>'],
     [{ type: 'integer', nullable: true }, 'long'],
+    [{ type: 'string', oneOf: [{ maxLength: 3 }, { type: 'array', items: string }, { enum: ['long'] }] }, 'string'],
     [{ oneOf: [string, { type: 'string', format: 'date' }] }, 'string'],
     [{ anyOf: [{ type: 'integer' }, { type: 'number' }] }, 'double'],
     [{ oneOf: [string, { type: 'integer' }] }, 'string'],
@@ -222,6 +223,13 @@ describe('references', () => {
       definitions: { item: { id: 'item.json', type: 'boolean' }, plain: { id: '#plain', type: 'string' } },
     };
     expect(columnsOf(draft4)).toBe('a: boolean, b: string, id: long');
+  });
+
+  it('stand alone up to draft 7, but for what only describes', () => {
+    const f = { $ref: '#/definitions/D', type: 'object', properties: { a: string }, description: 'said here' };
+    const schema = { $schema: 'http://json-schema.org/draft-07/schema#', ...object({ f }), definitions: { D: string } };
+    expect(columnsOf(schema)).toBe('f: string');
+    expect(parseJsonSchema(JSON.stringify(schema))).toMatchObject({ properties: [{ doc: 'said here' }] });
   });
 
   it('into the registry are found under the names that they are called by', () => {

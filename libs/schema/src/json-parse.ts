@@ -1,5 +1,5 @@
 import { MillraceError } from '@millrace/base';
-import { type JsonDocuments, openDocuments } from './json-documents.ts';
+import { badSchema, type JsonDocuments, openDocuments } from './json-documents.ts';
 import { addFacts, copyFacts, factsOf, type JsonFacts } from './json-facts.ts';
 import type { JsonFormat, JsonLeaf, JsonObject, JsonProperty, JsonSchema } from './json-schema.ts';
 import { tellApart } from './json-union.ts';
@@ -35,6 +35,10 @@ function schemaOf(reading: Reading, facts: JsonFacts, within: string[], isBranch
     );
   if (facts.never) return { kind: 'none' };
   const chosen = settle(reading, facts);
+  if (facts.contradiction) {
+    const [one, other] = facts.contradiction.types.map((types) => types.join(' or '));
+    throw badSchema(facts.contradiction.place, `no value can be of the types ${one} and ${other} at once`);
+  }
   if (facts.choices.length > 1) return { kind: 'any' };
   for (const { owner } of facts.choices) facts.structural.add(owner);
   const key = [...facts.structural]
@@ -70,6 +74,7 @@ function settle(reading: Reading, facts: JsonFacts): JsonFacts[] {
     if (own.never || isNull(own)) return [];
     const whole = { ...copyFacts(facts, []), place: branch.place, title: undefined };
     addFacts(documents, whole, branch);
+    if (whole.contradiction && !facts.contradiction) return [];
     return [{ ...whole, reference: referenceName(branch.json), title: own.title }];
   });
 }
