@@ -6,9 +6,12 @@ export interface Arena {
 
 export const createArena = (capacityBytes = 64 << 10): Arena => ({ bytes: new Uint8Array(capacityBytes), length: 0 });
 
+/** Bytes that are there behind what reserve() has made room for: what copies four at a time may reach over its end. */
+const SLACK_BYTES = 16;
+
 /** Makes room for `extra` more bytes; what is there keeps its position. */
 export function reserve(arena: Arena, extra: number): void {
-  const needed = arena.length + extra;
+  const needed = arena.length + extra + SLACK_BYTES;
   if (needed <= arena.bytes.length) return;
   const grown = new Uint8Array(Math.max(needed, Math.min(arena.bytes.length * 2, arena.bytes.length + (64 << 20))));
   grown.set(arena.bytes.subarray(0, arena.length));

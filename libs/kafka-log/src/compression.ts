@@ -1,6 +1,6 @@
-import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { _NapiBindings as zstd } from '@cloudpss/zstd/napi';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { type Arena, append } from './arena.ts';
+import { inflateInto } from './inflate.ts';
 import { compressLz4, decompressLz4 } from './lz4.ts';
 import type { CompressionCodec } from './record-batch.ts';
 import { compressSnappy, decompressSnappy } from './snappy.ts';
@@ -9,13 +9,8 @@ import { compressSnappy, decompressSnappy } from './snappy.ts';
 export function decompressInto(codec: CompressionCodec, source: Uint8Array, arena: Arena, maxBytes: number): void {
   if (codec === 'lz4') decompressLz4(source, arena, maxBytes);
   else if (codec === 'snappy') decompressSnappy(source, arena, maxBytes);
-  else append(arena, codec === 'none' ? source : inflate(codec, source, maxBytes));
-}
-
-function inflate(codec: 'gzip' | 'zstd', source: Uint8Array, maxBytes: number): Uint8Array {
-  // The zstd package's own `decompress` is this call with a bound of 1 GB.
-  if (codec === 'zstd') return zstd.decompress(asBuffer(source), maxBytes);
-  return gunzipSync(source, { maxOutputLength: maxBytes, chunkSize: gzipChunk(source, maxBytes) });
+  else if (codec === 'none') append(arena, source);
+  else inflateInto(codec, source, arena, maxBytes);
 }
 
 /** Compresses in the form that Kafka's Java client writes. */
@@ -32,12 +27,4 @@ export function compress(codec: CompressionCodec, source: Uint8Array): Uint8Arra
     case 'zstd':
       return zstdCompressSync(source);
   }
-}
-
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
-/** One output chunk of the right size is faster than many; the trailer's size is believed as far as deflate can reach (1,032 to 1). */
-function gzipChunk(source: Uint8Array, maxBytes: number): number {
-  const claimed = source.length < 18 ? 0 : asBuffer(source).readUInt32LE(source.length - 4);
-  return Math.max(4096, Math.min(claimed, source.length * 1032, maxBytes));
 }

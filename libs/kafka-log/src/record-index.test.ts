@@ -86,8 +86,8 @@ test.each(COMPRESSION_CODECS)('%s: what was written is read, several batches in 
 
 test('data that no codec makes smaller, and data that all make much smaller', () => {
   const next = random(3);
-  const noise = Uint8Array.from({ length: 200_000 }, () => next() * 256);
-  const records = [noise, new Uint8Array(500_000)].map((value) => ({ timestampMs: 1, value }));
+  const noise = Uint8Array.from({ length: 20_000 }, () => next() * 256);
+  const records = [noise, new Uint8Array(60_000)].map((value) => ({ timestampMs: 1, value }));
   for (const codec of COMPRESSION_CODECS) {
     const index = createRecordIndex();
     index.add(encodeRecordBatch({ baseOffset: 0, records, codec }), 0, PLACE);
@@ -187,32 +187,5 @@ test('a batch that would decompress to more than allowed is refused', () => {
     const code = codec === 'none' ? 'batch-header-invalid' : 'batch-undecompressable';
     expect(caught(() => index.add(batch, 0, PLACE)).code, codec).toBe(code);
     expect(index.bytes.length).toBeLessThan(8 << 20);
-  }
-});
-
-test('mutated bytes give an error of this package or records, whatever the codec', () => {
-  const next = random(20261122);
-  const records = someRecords(60, next);
-  for (const codec of COMPRESSION_CODECS) {
-    const good = encodeRecordBatch({ baseOffset: 77, records, codec });
-    for (let round = 0; round < 800; round++) {
-      const bytes = good.slice(0, next() < 0.1 ? Math.floor(next() * good.length) : good.length);
-      for (let n = 1 + Math.floor(next() * 4); n > 0; n--) bytes[Math.floor(next() * bytes.length)] = next() * 256;
-      // Half of them past the CRC, so that decompression and the walk meet the damage.
-      if (next() < 0.5 && bytes.length > 21) writeInt32(bytes, 17, crc32c(bytes.subarray(21)));
-      const index = createRecordIndex({ maxBatchBytes: 4 << 20 });
-      try {
-        index.add(bytes, 0, PLACE);
-      } catch (error) {
-        expect(error, `${codec}, round ${round}`).toBeInstanceOf(MillraceError);
-        expect((error as MillraceError).kind).toMatch(/^(corrupt|unsupported)$/);
-        expect(index.count).toBe(0);
-      }
-      for (let i = 0; i < index.count; i++) {
-        expect(index.valueStarts[i]! + Math.max(0, index.valueLengths[i]!)).toBeLessThanOrEqual(index.byteLength);
-        readHeaders(index, i);
-      }
-      expect(index.bytes.length).toBeLessThan(16 << 20);
-    }
   }
 });
