@@ -1,4 +1,4 @@
-import type { AvroType } from '@millrace/schema';
+import type { AvroType, ColumnType } from '@millrace/schema';
 import type { Branch, ColumnRef, Step } from './avro-step.ts';
 import { MAX_EMPTY_ITEMS } from './avro-value.ts';
 import { vectorKind } from './column.ts';
@@ -129,7 +129,9 @@ function emitNull(writer: Writer, column: ColumnRef, n: string): string {
   const hidden = (other: ColumnRef) =>
     below.some((list) => list !== other && list.type.kind !== 'struct' && isBelow(list, other));
   const cleared = below.filter((other) => !hidden(other));
-  if (cleared.length > NULLS_IN_PLACE) return `setNull(C[${column.index}], ${n});`;
+  // What the writer's schema lacks altogether is not among the plan's columns, but must become null with its parent.
+  if (cleared.length > NULLS_IN_PLACE || cleared.length !== sizeOf(column.type))
+    return `setNull(C[${column.index}], ${n});`;
   return cleared
     .map(({ index, type }) => {
       const kind = vectorKind(type);
@@ -138,6 +140,10 @@ function emitNull(writer: Writer, column: ColumnRef, n: string): string {
     })
     .join(' ');
 }
+
+/** How many columns a null in one of this type clears: itself and a struct's fields; a list's elements are just not there. */
+const sizeOf = (type: ColumnType): number =>
+  1 + (type.kind === 'struct' ? type.fields.reduce((sum, field) => sum + sizeOf(field.type), 0) : 0);
 
 function emitBlocks(
   writer: Writer,

@@ -46,6 +46,33 @@ function decode(
 }
 
 describe.each([true, false])('schema resolution (generated: %s)', (generate) => {
+  it('makes all of a struct null that an older writer lacks, also beside one of the same size that it has', () => {
+    const inner = (name: string) =>
+      record(name, { name: 'a', type: 'string' }, { name: 'b', type: { type: 'array', items: 'int' } });
+    const v1 = record('A', { name: 'id', type: 'long' }, { name: 'in', type: ['null', inner('B')] });
+    const v2 = record(
+      'A',
+      { name: 'id', type: 'long' },
+      { name: 'in', type: ['null', inner('B')] },
+      { name: 'late', type: ['null', inner('C')], default: null },
+      { name: 'deep', type: ['null', record('D', { name: 'c', type: ['null', inner('E')] })], default: null },
+    );
+    const rows = decode(
+      tableFor(v2),
+      [
+        { schema: v1, value: { id: 1n, in: { B: { a: 'x', b: [1] } } } },
+        { schema: v2, value: { id: 2n, in: null, late: { C: { a: 'y', b: [2] } }, deep: { D: { c: null } } } },
+        { schema: v1, value: { id: 3n, in: null } },
+      ],
+      generate,
+    );
+    expect(rows.map(({ late, deep }) => ({ late, deep }))).toEqual([
+      { late: null, deep: null },
+      { late: { a: 'y', b: [2] }, deep: { c: null } },
+      { late: null, deep: null },
+    ]);
+  });
+
   it('fills what an older writer lacks with the default, at any depth, and passes over what the table lacks', () => {
     const v1 = record(
       'A',
