@@ -48,7 +48,11 @@ function emitLeaf(writer: JsonWriter, { column, leaf }: JsonStep & { kind: 'leaf
   if (type.kind === 'long') return call('readInteger');
   if (type.kind === 'double') return call('readDouble');
   if (type.kind === 'decimal' && type.precision > 18)
-    return call('readWideDecimal', `${type.scale}`, `${decimalBytes(type.precision)}`, constant(writer, leaf));
+    return call(
+      'readWideDecimal',
+      `${type.precision}, ${type.scale}, ${decimalBytes(type.precision)}`,
+      constant(writer, leaf),
+    );
   return call('readNumber', constant(writer, leaf));
 }
 
