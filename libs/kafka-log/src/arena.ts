@@ -6,7 +6,7 @@ export interface Arena {
 
 export const createArena = (capacityBytes = 64 << 10): Arena => ({ bytes: new Uint8Array(capacityBytes), length: 0 });
 
-/** Bytes that are there behind what reserve() has made room for: what copies four at a time may reach over its end. */
+/** Bytes that are there behind what reserve() has made room for: readers and writers of several at once may reach there. */
 const SLACK_BYTES = 16;
 
 /** Makes room for `extra` more bytes; what is there keeps its position. */
@@ -17,6 +17,9 @@ export function reserve(arena: Arena, extra: number): void {
   grown.set(arena.bytes.subarray(0, arena.length));
   arena.bytes = grown;
 }
+
+/** Bytes that may be added without reserve(). */
+export const roomIn = (arena: Arena): number => arena.bytes.length - SLACK_BYTES - arena.length;
 
 export function append(arena: Arena, bytes: Uint8Array): void {
   reserve(arena, bytes.length);

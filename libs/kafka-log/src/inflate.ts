@@ -1,5 +1,5 @@
 import { constants, createGunzip, createZstdDecompress, gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { type Arena, reserve } from './arena.ts';
+import { type Arena, reserve, roomIn } from './arena.ts';
 
 // Node's zlib functions take new memory for every call. The streams' native half, which they keep as `_handle`, writes
 // where it is told and keeps its working memory; it is not documented, so where it does not look as expected the
@@ -45,7 +45,7 @@ export function inflateInto(codec: Codec, source: Uint8Array, arena: Arena, maxB
   // What is claimed is believed as far as good compression reaches; a byte more tells the end from a full arena.
   reserve(arena, Math.min(claimedBytes(codec, source), maxBytes, source.length * 64) + 1);
   for (let at = 0; ; ) {
-    const room = Math.min(arena.bytes.length, limit + 1) - arena.length;
+    const room = Math.min(roomIn(arena), limit + 1 - arena.length);
     stream.native.writeSync(END[codec], source, at, source.length - at, arena.bytes, arena.length, room);
     const [outLeft, sourceLeft] = stream.left as unknown as [number, number];
     if (stream.failure !== undefined) throw new Error(discard(codec, stream));

@@ -8,7 +8,7 @@ import {
   DEFAULT_MAX_BATCH_BYTES,
   readBatchHeader,
 } from './record-batch.ts';
-import { createVarints } from './varint.ts';
+import { createVarints, shortVarint, shortVarintBytes, unzigzag } from './varint.ts';
 
 /** A batch whose records are in an index, with where it came from. */
 export interface IndexedBatch extends BatchHeader {
@@ -192,31 +192,62 @@ class Index implements RecordIndex {
     const batchNumber = this.batches.length;
     let slot = this.count;
     let previous = -1;
-    varints.start(bytes, at, end);
     for (let record = 0; record < header.recordCount; record++) {
-      const length = varints.int();
-      const recordEnd = varints.at + length;
-      if (length < MIN_RECORD_BYTES - 1 || recordEnd > end || varints.broken) {
-        throw broken(`has length ${length} where ${end - varints.at} bytes are left`, record);
+      // Nearly always all numbers are short and there are no headers: read so first, and believed when the record ends
+      // where it says. Behind `end` are bytes that may be read (SLACK_BYTES).
+      const lengthBits = shortVarint(bytes, at);
+      let p = at + shortVarintBytes(lengthBits);
+      let recordEnd = p + (lengthBits >>> 1);
+      const timeBits = shortVarint(bytes, ++p);
+      const deltaBits = shortVarint(bytes, (p += shortVarintBytes(timeBits)));
+      const keyBits = shortVarint(bytes, (p += shortVarintBytes(deltaBits)));
+      let keyStart = p + shortVarintBytes(keyBits);
+      let keyLength = unzigzag(keyBits);
+      p = keyLength > 0 ? Math.min(keyStart + keyLength, end) : keyStart;
+      const valueBits = shortVarint(bytes, p);
+      let valueStart = p + shortVarintBytes(valueBits);
+      let valueLength = unzigzag(valueBits);
+      p = valueLength > 0 ? Math.min(valueStart + valueLength, end) : valueStart;
+      let headerStart = p + 1;
+      let headerCount = 0;
+      let timestampDelta = unzigzag(timeBits);
+      let delta = deltaBits >>> 1;
+      const isShort =
+        (lengthBits | timeBits | deltaBits | keyBits | valueBits) >= 0 &&
+        ((lengthBits | deltaBits) & 1) === 0 &&
+        keyLength >= -1 &&
+        valueLength >= -1 &&
+        bytes[p] === 0 &&
+        headerStart === recordEnd &&
+        recordEnd <= end;
+      if (!isShort) {
+        varints.start(bytes, at, end);
+        const length = varints.int();
+        recordEnd = varints.at + length;
+        if (length < MIN_RECORD_BYTES - 1 || recordEnd > end || varints.broken) {
+          throw broken(`has length ${length} where ${end - varints.at} bytes are left`, record);
+        }
+        varints.at++;
+        timestampDelta = varints.long();
+        delta = varints.int();
+        keyLength = varints.int();
+        keyStart = varints.at;
+        if (keyLength < -1 || keyLength > recordEnd - keyStart)
+          throw broken(`has a key of length ${keyLength}`, record);
+        if (keyLength > 0) varints.at += keyLength;
+        valueLength = varints.int();
+        valueStart = varints.at;
+        if (valueLength < -1 || valueLength > recordEnd - valueStart) {
+          throw broken(`has a value of length ${valueLength}`, record);
+        }
+        if (valueLength > 0) varints.at += valueLength;
+        headerCount = varints.int();
+        headerStart = varints.at;
+        if (varints.broken || varints.at > recordEnd) throw broken('reaches over its own length', record);
+        if (headerCount < 0 || !skipHeaders(varints, headerCount, recordEnd))
+          throw broken('has broken headers', record);
+        if (varints.at !== recordEnd) throw broken(`is ${recordEnd - varints.at} bytes shorter than it says`, record);
       }
-      varints.at++;
-      const timestampDelta = varints.long();
-      const delta = varints.int();
-      const keyLength = varints.int();
-      const keyStart = varints.at;
-      if (keyLength < -1 || keyLength > recordEnd - keyStart) throw broken(`has a key of length ${keyLength}`, record);
-      if (keyLength > 0) varints.at += keyLength;
-      const valueLength = varints.int();
-      const valueStart = varints.at;
-      if (valueLength < -1 || valueLength > recordEnd - valueStart) {
-        throw broken(`has a value of length ${valueLength}`, record);
-      }
-      if (valueLength > 0) varints.at += valueLength;
-      const headerCount = varints.int();
-      const headerStart = varints.at;
-      if (varints.broken || varints.at > recordEnd) throw broken('reaches over its own length', record);
-      if (headerCount < 0 || !skipHeaders(varints, headerCount, recordEnd)) throw broken('has broken headers', record);
-      if (varints.at !== recordEnd) throw broken(`is ${recordEnd - varints.at} bytes shorter than it says`, record);
       if (delta <= previous || header.baseOffset + delta > header.lastOffset) {
         throw broken(`has offset delta ${delta} after ${previous}`, record);
       }

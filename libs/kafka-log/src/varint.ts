@@ -58,6 +58,22 @@ class VarintReader implements Varints {
 
 export const createVarints = (): Varints => new VarintReader();
 
+/**
+ * The bits of a varint of one or two bytes at `at`, zigzag not undone; -1: it is longer. Most of a record's numbers, read
+ * without a call or a field. A byte after `at` must be there.
+ */
+export function shortVarint(bytes: Uint8Array, at: number): number {
+  const first = bytes[at]!;
+  if (first < 0x80) return first;
+  const second = bytes[at + 1]!;
+  // A second byte of 0 would be taken for one byte.
+  return second > 0x7f || second === 0 ? -1 : (first & 0x7f) | (second << 7);
+}
+
+export const shortVarintBytes = (bits: number): number => (bits > 0x7f ? 2 : 1);
+
+export const unzigzag = (bits: number): number => (bits >>> 1) ^ -(bits & 1);
+
 /** Writes a zigzag varint or varlong at `at`; returns the position after it. `value`: an integer within ±2^52. */
 export function writeVarint(bytes: Uint8Array, at: number, value: number): number {
   let rest = value >= 0 ? value * 2 : -value * 2 - 1;
