@@ -5,6 +5,7 @@ import { type Column, reserve, setNull, truncate } from './column.ts';
 import { bindColumn, domainsOf, type PlanDomain } from './column-plan.ts';
 import { emitBody, type ProtobufWriterText } from './protobuf-emit.ts';
 import type { ProtobufInterpreter } from './protobuf-interpret.ts';
+import * as put from './protobuf-put.ts';
 import * as runtime from './protobuf-runtime.ts';
 import type { ProtobufPlan } from './protobuf-step.ts';
 import type { RowBuilder } from './row-builder.ts';
@@ -66,7 +67,7 @@ type Generated = (
   n: number,
 ) => number;
 
-const RUNTIME = { ...runtime, broken, checkUtf8, orBytes, scratch, reserve, setNull, storeDefault, truncate };
+const RUNTIME = { ...runtime, ...put, broken, checkUtf8, orBytes, scratch, reserve, setNull, storeDefault, truncate };
 
 function program(
   plan: ProtobufPlan,
