@@ -21,6 +21,16 @@ export function reserve(arena: Arena, extra: number): void {
 /** Bytes that may be added without reserve(). */
 export const roomIn = (arena: Arena): number => arena.bytes.length - SLACK_BYTES - arena.length;
 
+const KEPT_BYTES = 8 << 20;
+
+/** Forgets what is there. Keeps the memory, but of a size that one giant batch asked for not for ever. */
+export function clear(arena: Arena): void {
+  const { length } = arena;
+  arena.length = 0;
+  if (arena.bytes.length > KEPT_BYTES && length < arena.bytes.length / 4)
+    arena.bytes = new Uint8Array(Math.max(KEPT_BYTES, length * 2));
+}
+
 export function append(arena: Arena, bytes: Uint8Array): void {
   reserve(arena, bytes.length);
   arena.bytes.set(bytes, arena.length);

@@ -189,3 +189,24 @@ test('a batch that would decompress to more than allowed is refused', () => {
     expect(index.bytes.length).toBeLessThan(8 << 20);
   }
 });
+
+test('one giant batch does not keep its memory for ever', () => {
+  const index = createRecordIndex();
+  const batch = (sizeBytes: number) =>
+    encodeRecordBatch({
+      baseOffset: 0,
+      records: [{ timestampMs: 1, value: new Uint8Array(sizeBytes) }],
+      codec: 'zstd',
+    });
+  index.add(batch(40 << 20), 0, PLACE);
+  index.clear();
+  expect(index.bytes.length).toBeGreaterThan(40 << 20);
+  const small = batch(1 << 20);
+  index.add(small, 0, PLACE);
+  index.clear();
+  expect(index.bytes.length).toBe(8 << 20);
+  const { bytes } = index;
+  for (let i = 0; i < 6; i++) index.add(small, 0, PLACE);
+  index.clear();
+  expect(index.bytes).toBe(bytes);
+});

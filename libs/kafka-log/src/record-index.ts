@@ -1,4 +1,4 @@
-import { type Arena, createArena } from './arena.ts';
+import { type Arena, clear, createArena } from './arena.ts';
 import { decompressInto } from './compression.ts';
 import { type LogPlace, logError } from './place.ts';
 import {
@@ -59,7 +59,7 @@ export interface RecordIndex {
    * batch-header-invalid, batch-magic-unsupported, batch-undecompressable, record-malformed) the index is as before.
    */
   add(bytes: Uint8Array, position: number, place: LogPlace): BatchHeader;
-  /** Forgets all records and keeps the memory. */
+  /** Forgets all records and keeps the memory that records of their size need. */
   clear(): void;
 }
 
@@ -117,7 +117,7 @@ class Index implements RecordIndex {
   clear(): void {
     this.count = 0;
     this.batches = [];
-    this.#arena.length = 0;
+    clear(this.#arena);
   }
 
   add(bytes: Uint8Array, position: number, place: LogPlace): BatchHeader {
