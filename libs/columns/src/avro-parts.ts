@@ -11,7 +11,7 @@ export interface Piece {
   columns: ColumnRef[];
 }
 
-export interface Part {
+interface Part {
   step: Step;
   /** The struct that it lies in: nothing is to be read where that is null. */
   within: ColumnRef | undefined;
