@@ -39,7 +39,7 @@ function emitLeaf(writer: JsonWriter, { column, leaf }: JsonStep & { kind: 'leaf
   const call = (name: string, ...more: string[]) => `p = ${[`${name}(s, p, e, c${index}`, n, ...more].join(', ')});`;
   if (leaf.kind === 'boolean') return call('readBoolean');
   if (leaf.kind === 'string') {
-    if (type.kind === 'string') return call('readText');
+    if (type.kind === 'string') return `p = readText(s, view, p, e, c${index}, ${n});`;
     if (type.kind === 'timestamp') return call('readInstant');
     if (type.kind === 'date') return call('readDate');
     if (vectorKind(type) === 'int64') return call('readTime');
@@ -176,7 +176,7 @@ if (p < 0) p = ~p;
 else for (;;) {
 if (${domain}.length === ${domain}.capacity) reserve(${domain}, 1);
 const n${id} = ${domain}.length++;
-p = readText(s, p, e, c${key.index}, n${id});
+p = readText(s, view, p, e, c${key.index}, n${id});
 if (s[p] === 58) p++;
 else p = colon(s, p, e);
 ${emitJson(writer, value, `n${id}`, depth + 1)}
