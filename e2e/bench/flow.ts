@@ -8,36 +8,33 @@ import { formatKafkaUuid, formatSegmentFile, parseSegmentFile } from '@millrace/
 import { isCaughtUp } from '../system/catch-up.ts';
 import { millraceJson } from '../system/command-line.ts';
 import { startWhole, type Whole } from '../system/whole.ts';
+import { conversionShare } from './conversion-share.ts';
 import { type DataSet, SCHEMA_ID } from './data-sets/data-set.ts';
 import { partitionFolder, type TopicLog } from './data-sets/topic-log.ts';
 import type { Round } from './measured/round.ts';
 import type { MeasuredProcess } from './measured-process.ts';
 import { cpuSecondsOf, peakRssMegabytes, processTree } from './process-cpu.ts';
+import { PROFILABLE, profileProcess } from './process-profile.ts';
+import { median } from './result.ts';
 
 export interface FlowOptions {
   dataSet: DataSet;
   log: TopicLog;
   codec: 'zstd';
-  /** For every process of the whole. */
-  env?: Record<string, string>;
-  /** Told when a round's segments appear, and when both formats have them. */
-  onRound?: (n: number, begin: bigint, end: bigint) => void;
-}
-
-/** The whole of Millrace while a topic grows. */
-export interface Flow extends MeasuredProcess {
-  endpoints: Whole['endpoints'];
 }
 
 const POLL_MS = 500;
+/** Of the last rounds, which are warm. */
+const SHARE_ROUNDS = 5;
 const ROUND_MS = 600_000;
 
 /**
  * `npm start -- --separate`: all seven services, each a process of its own, one converter. Every round a further
  * partition of the topic appears, all its segments at once; the round ends when both formats have committed its rows. Its
- * CPU time is that of all processes between the two, from /proc; its parts are the services.
+ * CPU time is that of all processes between the two, from /proc; its parts are the services. A profiled round at the end
+ * tells what of the converter's time is not the conversion itself: with all other processes that is "orchestration".
  */
-export async function startFlow({ dataSet, log, codec, env = {}, onRound }: FlowOptions): Promise<Flow> {
+export async function startFlow({ dataSet, log, codec }: FlowOptions): Promise<MeasuredProcess> {
   const root = await mkdtemp(join(tmpdir(), 'millrace-bench-flow-'));
   const [logDir, schemaDir, staging] = [join(root, 'log'), join(root, 'schemas'), join(root, 'staging')];
   const dataDir = join(root, 'data');
@@ -52,7 +49,7 @@ export async function startFlow({ dataSet, log, codec, env = {}, onRound }: Flow
     await rename(join(staging, String(rounds)), at);
   };
   const args = ['--separate', '--converters', '1', '--log', logDir, '--schemas', schemaDir];
-  const whole = await startWhole({ dataDir, args, env });
+  const whole = await startWhole({ dataDir, args, env: { NODE_OPTIONS: PROFILABLE } });
   let session: Session | undefined;
   const end = async () => {
     session?.close();
@@ -62,43 +59,55 @@ export async function startFlow({ dataSet, log, codec, env = {}, onRound }: Flow
   try {
     session = openSession({ dataDir });
     const ends: Record<number, number> = {};
-    const caughtUp = () => waitUntilCommitted(whole, session!, ends);
     const location = join(dataDir, 'warehouse', 'bench', name, 'data');
+    const converterShares: number[] = [];
+    const converter = () => whole.endpoints().pids['parquet-converter']![0]!;
+    const round = async (): Promise<Round> => {
+      const tree = processTree(whole.endpoints().pid);
+      const before = cpuSecondsOf(tree);
+      const bytesBefore = await folderBytes(location);
+      await appear();
+      if (rounds === 0)
+        await millraceJson(dataDir, 'topics', 'enable', name, '--table', `bench.${name}`, '--commit-interval', '1s');
+      ends[rounds++] = log.records;
+      await waitUntilCommitted(whole, session!, ends);
+      const parts = cpuByService(whole, before, cpuSecondsOf(tree));
+      const cpuSeconds = Object.values(parts).reduce((sum, seconds) => sum + seconds, 0);
+      const bytesOut = (await folderBytes(location)) - bytesBefore;
+      return { cpuSeconds, records: log.records, bytes: log.rawBytes, bytesOut, parts };
+    };
     return {
-      endpoints: () => whole.endpoints(),
       async round() {
-        const { pid } = whole.endpoints();
-        const tree = processTree(pid);
-        const before = cpuSecondsOf(tree);
-        const sizeBefore = await folderBytes(location);
-        const begin = process.hrtime.bigint();
-        await appear();
-        if (rounds === 0)
-          await millraceJson(dataDir, 'topics', 'enable', name, '--table', `bench.${name}`, '--commit-interval', '1s');
-        ends[rounds] = log.records;
-        await caughtUp();
-        const after = cpuSecondsOf(tree);
-        onRound?.(rounds, begin, process.hrtime.bigint());
-        rounds++;
-        const services = new Map(
-          Object.entries(whole.endpoints().pids).flatMap(([of, pids]) => pids.map((p) => [p, of])),
-        );
-        const parts: Record<string, number> = {};
-        for (const [process, seconds] of after) {
-          const part = services.get(process) ?? 'supervisor';
-          parts[part] = (parts[part] ?? 0) + seconds - before.get(process)!;
-        }
-        const cpuSeconds = Object.values(parts).reduce((sum, seconds) => sum + seconds, 0);
-        const bytesOut = (await folderBytes(location)) - sizeBefore;
-        return { cpuSeconds, records: log.records, bytes: log.rawBytes, bytesOut, parts } satisfies Round;
+        const result = await round();
+        converterShares.push(result.parts!['parquet-converter']! / result.cpuSeconds);
+        return result;
       },
-      peakRssMegabytes: () => peakRssMegabytes(whole.endpoints().pids['parquet-converter']![0]!),
+      async shares() {
+        const profile = await profileProcess(converter(), join(dataDir, 'run', 'millrace.log'), round);
+        const converterShare = median(converterShares.slice(-SHARE_ROUNDS));
+        return { orchestration: 1 - converterShare * conversionShare(profile) };
+      },
+      peakRssMegabytes: () => peakRssMegabytes(converter()),
       end,
     };
   } catch (error) {
     await end();
     throw error;
   }
+}
+
+function cpuByService(
+  whole: Whole,
+  before: ReadonlyMap<number, number>,
+  after: ReadonlyMap<number, number>,
+): Record<string, number> {
+  const services = Object.entries(whole.endpoints().pids);
+  const parts: Record<string, number> = {};
+  for (const [pid, seconds] of after) {
+    const part = services.find(([, pids]) => pids.includes(pid))?.[0] ?? 'supervisor';
+    parts[part] = (parts[part] ?? 0) + seconds - before.get(pid)!;
+  }
+  return parts;
 }
 
 /** The same segments under ids of their own: a segment's id is its own in the whole log. */

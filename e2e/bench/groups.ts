@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CompressionCodec } from '@millrace/kafka-log';
+import { startArrowAvro } from './arrow-avro.ts';
 import { dataSetOf } from './data-sets/index.ts';
 import { startFlow } from './flow.ts';
 import type { Job } from './measured/job.ts';
@@ -13,8 +14,8 @@ export interface GroupOptions {
   workspace: Workspace;
   /** Undefined: what needs it is left out. */
   python: string | undefined;
-  /** Starts Rust's arrow-avro on records; undefined: left out. */
-  arrowAvro: ((segments: string) => Promise<Awaited<ReturnType<typeof startJob>>>) | undefined;
+  /** The program of Rust's arrow-avro; undefined: left out. */
+  arrowAvro: string | undefined;
   quick: boolean;
 }
 
@@ -23,7 +24,7 @@ const PARQUETJS_ROWS = 20_000;
 
 /** All that is measured, in the groups in which it is measured. */
 export function defineGroups(options: GroupOptions): Group[] {
-  const { workspace, python, quick } = options;
+  const { workspace, python, arrowAvro, quick } = options;
   const ours = (results: ResultSource[], job: () => Promise<Job>): Measurement => ({
     results,
     start: async () => startJob(await job()),
@@ -93,14 +94,9 @@ export function defineGroups(options: GroupOptions): Group[] {
         records: PARQUETJS_ROWS,
       })),
       objects('avsc', 'orders'),
-      ...(options.arrowAvro === undefined
+      ...(arrowAvro === undefined
         ? []
-        : [
-            {
-              results: [{ name: 'arrow-avro/orders' }],
-              start: async () => options.arrowAvro!(await workspace.segments('orders')),
-            },
-          ]),
+        : [{ results: [{ name: 'arrow-avro/orders' }], start: () => startArrowAvro(arrowAvro, workspace, 'orders') }]),
     ],
     ratios: [
       ...['flow/orders/zstd', 'pipeline/orders/zstd', 'encode/orders'].flatMap((of) => [

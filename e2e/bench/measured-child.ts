@@ -7,8 +7,6 @@ import { createMeasured, type Job } from './measured/job.ts';
 const run = await createMeasured(JSON.parse(process.argv[2]!) as Job);
 console.log('{"ready":true}');
 for await (const _ of createInterface({ input: process.stdin })) {
-  // What earlier rounds left behind is not this round's to collect.
-  globalThis.gc?.();
   console.log(JSON.stringify(await run()));
 }
 process.exit();

@@ -10,6 +10,8 @@ export interface MeasuredProcess {
   round(): Promise<Round>;
   /** Its peak resident memory so far, in megabytes; undefined where /proc has none. */
   peakRssMegabytes(): number | undefined;
+  /** After the rounds: further shares of its CPU time, 0 to 1. */
+  shares?(): Promise<Record<string, number>>;
   end(): Promise<void>;
 }
 

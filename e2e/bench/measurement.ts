@@ -29,9 +29,14 @@ export interface Group {
 }
 
 /** The rounds of a result, in their order. */
-export type Rounds = Map<string, { rounds: Round[]; peakRssMegabytes: number | undefined }>;
+export type Rounds = Map<
+  string,
+  { rounds: Round[]; peakRssMegabytes: number | undefined; shares?: Record<string, number> }
+>;
 
-const WARM_UP_ROUNDS = 2;
+/** Until then a runtime still compiles what it has seen to be hot. */
+const WARM_UP_CPU_SECONDS = 3;
+const WARM_UP_ROUNDS = { least: 2, most: 8 };
 
 /** Runs a group: each process makes ready and warms up, then rounds in turn. */
 export async function runGroup(group: Group, rounds: number, say: (line: string) => void): Promise<Rounds> {
@@ -43,7 +48,7 @@ export async function runGroup(group: Group, rounds: number, say: (line: string)
       say(`${names}: warming up`);
       const process = await measurement.start();
       running.push({ measurement, process });
-      for (let n = 0; n < WARM_UP_ROUNDS; n++) await process.round();
+      await warmUp(process);
       for (const { name } of measurement.results) results.set(name, { rounds: [], peakRssMegabytes: undefined });
     }
     for (let n = 0; n < rounds; n++) {
@@ -56,12 +61,22 @@ export async function runGroup(group: Group, rounds: number, say: (line: string)
     }
     for (const { measurement, process } of running) {
       const peak = process.peakRssMegabytes();
-      for (const { name } of measurement.results) results.get(name)!.peakRssMegabytes = peak;
+      const shares = await process.shares?.();
+      for (const { name } of measurement.results)
+        Object.assign(results.get(name)!, { peakRssMegabytes: peak, ...(shares === undefined ? {} : { shares }) });
     }
   } finally {
     for (const { process } of running) await process.end();
   }
   return results;
+}
+
+async function warmUp(process: MeasuredProcess): Promise<void> {
+  let spent = 0;
+  for (let n = 0; n < WARM_UP_ROUNDS.most; n++) {
+    if (n >= WARM_UP_ROUNDS.least && spent >= WARM_UP_CPU_SECONDS) return;
+    spent += (await process.round()).cpuSeconds;
+  }
 }
 
 function partOf(round: Round, { part, shared }: ResultSource): Round {

@@ -38,7 +38,7 @@ const perMillion = ({ cpuSeconds, records }: Round): number => (cpuSeconds * 1e6
 
 /** The results of a group, with the ratios among them: the median of the rounds' own. */
 export function resultsOf(group: Group, all: Rounds): Result[] {
-  return [...all].map(([name, { rounds, peakRssMegabytes }]) => {
+  return [...all].map(([name, { rounds, peakRssMegabytes, shares }]) => {
     const each = rounds.map(perMillion);
     const first = rounds[0]!;
     const result: Result = {
@@ -51,7 +51,7 @@ export function resultsOf(group: Group, all: Rounds): Result[] {
       peakRssMegabytes,
       ratios: ratiosOf(name, group, all),
     };
-    if (first.parts !== undefined) result.shares = sharesOf(rounds);
+    if (first.parts !== undefined) result.shares = { ...sharesOf(rounds), ...shares };
     return result;
   });
 }
