@@ -31,7 +31,7 @@ const FIRST_SLOTS = 1024;
 /** Bytes that an entry has in words. */
 const INLINE = 16;
 /** Slots that stay in the first cache anyway are not touched beforehand. */
-const TOUCHED_SLOTS = 8_192;
+const TOUCHED_SLOTS = 16_384;
 
 /** Another for each process: nobody can write values whose hashes all collide. */
 const SEED = randomBytes(4).readInt32LE();
@@ -79,13 +79,12 @@ export function indexBytes(
   header: number,
 ): void {
   const safe = source.length - INLINE;
-  const { slots, entries, plain } = dictionary;
+  const { slots, entries } = dictionary;
   if (slots.length >= TOUCHED_SLOTS) {
     hashValues(view, safe, starts, lengths, from, to);
     touched = touch(slots, entries, to - from);
   }
   for (let i = from; i < to; i++) {
-    plain.reserve(header + INLINE);
     i = findValues(dictionary, view, safe, starts, lengths, i, to, indices, at - from, header);
     if (i < to) indices[at + i - from] = findOrEnter(dictionary, source, view, starts[i]!, lengths[i]!, header);
   }
@@ -96,7 +95,7 @@ export function indexBytes(
 // numbers stand in them, or are taken into them as 32-bit integers before they begin: those of the module, and
 // parameters, are checked each time they are used.
 
-/** Fills the hashes of a block, with those of values that findOrEnter() takes left out. */
+/** Fills the hashes of a block, leaving out long values and those at the end of the source. */
 function hashValues(
   view: DataView,
   safe: number,
@@ -139,8 +138,8 @@ function touch(slots: Int32Array, entries: Int32Array, count: number): number {
 export let touched = 0;
 
 /**
- * Looks values up, and enters new ones of up to 16 bytes, for one of which `plain` has room at least. Stops at the first
- * that findOrEnter() has to take; answers which, or `to`.
+ * Looks values up, and enters new ones. Stops at the first that findOrEnter() has to take: it ends the source, or there is
+ * no room for it; answers which, or `to`.
  */
 function findValues(
   dictionary: BytesDictionary,
@@ -214,7 +213,7 @@ function findValues(
       held = slots[slot]!;
     }
     if (held === 0) {
-      if (length > 16 || count >= most || plainLength > room) break;
+      if (count >= most || plainLength + length > room) break;
       const e = count << 3;
       held = count = (count + 1) | 0;
       slots[slot] = (hash & ~0xfffff) | held;
@@ -224,6 +223,13 @@ function findValues(
       plain.setInt32((content + 4) | 0, b, true);
       plain.setInt32((content + 8) | 0, c, true);
       plain.setInt32((content + 12) | 0, d, true);
+      if (length > 16) {
+        const there = (content - start) | 0;
+        const rest = (start + length - 4) | 0;
+        for (let from = (start + 16) | 0; from < rest; from = (from + 4) | 0)
+          plain.setInt32((from + there) | 0, view.getInt32(from, true), true);
+        plain.setInt32((rest + there) | 0, view.getInt32(rest, true), true);
+      }
       plainLength = (content + length) | 0;
       entries[e] = a;
       entries[e | 1] = b;
@@ -252,10 +258,6 @@ const finish = (even: number, odd: number): number => {
   return hash ^ (hash >>> 14);
 };
 
-/** The first bytes of a value, zeros after them. */
-const first = new Uint8Array(INLINE);
-const firstView = new DataView(first.buffer);
-
 /** Finds or enters one value of whatever length, wherever it lies; answers its entry. */
 function findOrEnter(
   dictionary: BytesDictionary,
@@ -266,9 +268,10 @@ function findOrEnter(
   header: number,
 ): number {
   const { slots, entries, plain } = dictionary;
-  first.fill(0);
-  first.set(source.subarray(start, start + Math.min(length, INLINE)));
-  const [a, b, c, d] = [0, 4, 8, 12].map((at) => firstView.getInt32(at, true)) as [number, number, number, number];
+  const a = wordAt(source, start, length, 0);
+  const b = wordAt(source, start, length, 4);
+  const c = wordAt(source, start, length, 8);
+  const d = wordAt(source, start, length, 12);
   let even = evenOf(a, b, length, SEED);
   let odd = oddOf(c, d, SEED);
   for (let at = start + INLINE; at < start + length; at += 8) {
@@ -292,14 +295,28 @@ function findOrEnter(
   }
   plain.reserve(header + length);
   if (header > 0) plain.view.setUint32(plain.length, length, true);
-  const at = plain.length + header;
-  copyBytes(source, view, start, plain.bytes, plain.view, at, length);
-  plain.length = at + length;
+  const content = plain.length + header;
+  copyBytes(source, view, start, plain.bytes, plain.view, content, length);
+  plain.length = content + length;
   const entry = dictionary.count++;
-  entries.set([a, b, c, d, length, at, hash], ENTRY_WORDS * entry);
+  const e = ENTRY_WORDS * entry;
+  entries[e] = a;
+  entries[e + 1] = b;
+  entries[e + 2] = c;
+  entries[e + 3] = d;
+  entries[e + LENGTH_WORD] = length;
+  entries[e + START_WORD] = content;
+  entries[e + HASH_WORD] = hash;
   slots[slot] = (hash & ~ENTRY_BITS) | (entry + 1);
   if (2 * dictionary.count >= mask) grow(dictionary);
   return entry;
+}
+
+/** Four bytes of a value from its `offset` on, zeros for those that it does not have. */
+function wordAt(source: Uint8Array, start: number, length: number, offset: number): number {
+  let word = 0;
+  for (let i = offset; i < length && i < offset + 4; i++) word |= source[start + i]! << (8 * (i - offset));
+  return word;
 }
 
 /** Twice the slots and the entries. */

@@ -38,7 +38,8 @@ export function dictionaryRange(
   keyEntries(dictionary, entries, flip);
   if (dictionary.count >= count) return rangeOf(dictionary, entries.keys, indices, count, flip);
   // Most entries come more than once: each is looked at once.
-  return rangeOf(dictionary, entries.keys, used, usedEntries(indices, count, dictionary.count), flip);
+  const found = usedEntries(indices, count, dictionary.count);
+  return rangeOf(dictionary, entries.keys, used, found, flip);
 }
 
 let seen = new Uint8Array(0);

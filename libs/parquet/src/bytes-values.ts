@@ -183,15 +183,51 @@ function appendPlain(
   header: number,
 ): void {
   let total = 0;
-  for (let i = from; i < to; i++) total += lengths[i]! + header;
-  plain.reserve(total);
+  for (let i = from; i < to; i++) total += lengths[i]!;
+  plain.reserve(total + (to - from) * header + 8);
   const { bytes, view: out } = plain;
-  let at = plain.length;
   for (let i = from; i < to; i++) {
+    i = copyValues(view, starts, lengths, i, to, plain, header);
+    if (i === to) break;
+    if (header > 0) out.setInt32(plain.length, lengths[i]!, true);
+    copyBytes(source, view, starts[i]!, bytes, out, plain.length + header, lengths[i]!);
+    plain.length += header + lengths[i]!;
+  }
+}
+
+/**
+ * Copies short values 8 bytes at a time, with what lies behind them: the next value is put over that. Stops at a long one
+ * and at the end of the source; answers which, or `to`. It calls nothing, for speed, as the loops of the dictionary.
+ */
+function copyValues(
+  view: DataView,
+  starts: Int32Array,
+  lengths: Int32Array,
+  from: number,
+  to: number,
+  plain: ByteBuffer,
+  header: number,
+): number {
+  const { view: out } = plain;
+  const head = header | 0;
+  const end = to | 0;
+  const safe = (view.byteLength - 8) | 0;
+  let at = plain.length | 0;
+  let i = from | 0;
+  for (; i < end; i++) {
+    const start = starts[i]!;
     const length = lengths[i]!;
-    if (header > 0) out.setInt32(at, length, true);
-    copyBytes(source, view, starts[i]!, bytes, out, at + header, length);
-    at += header + length;
+    if (length > 96 || start + length > safe) break;
+    if (head > 0) out.setInt32(at, length, true);
+    at = (at + head) | 0;
+    const there = (at - start) | 0;
+    const past = (start + length) | 0;
+    for (let n = start; n < past; n = (n + 8) | 0) {
+      out.setInt32((n + there) | 0, view.getInt32(n, true), true);
+      out.setInt32((n + there + 4) | 0, view.getInt32((n + 4) | 0, true), true);
+    }
+    at = (at + length) | 0;
   }
   plain.length = at;
+  return i;
 }

@@ -14,10 +14,10 @@ export interface NumberDictionary {
 }
 
 /** A slot has so many bits for the entry. */
-const ENTRY_BITS = (1 << 20) - 1;
+const ENTRY_BITS = 0xfffff;
 const FIRST_SLOTS = 1024;
 /** Slots that stay in the first cache anyway are not touched beforehand. */
-const TOUCHED_SLOTS = 8192;
+const TOUCHED_SLOTS = 16_384;
 
 /** Another for each process: nobody can write numbers whose hashes all collide. */
 const SEED = randomBytes(4).readInt32LE();
@@ -44,30 +44,11 @@ export function indexWords(
   to: number,
   indices: Int32Array,
 ): void {
-  let { slots, words } = dictionary;
-  let mask = slots.length - 1;
-  for (let i = from; i < to; i++) hashes[i - from] = hashWord(values[i]!);
-  if (mask >= TOUCHED_SLOTS) touched = touch(slots, words, 1, to - from);
-  for (let i = from; i < to; i++) {
-    const value = values[i]!;
-    const hash = hashes[i - from]!;
-    let slot = hash & mask;
-    let held = slots[slot]!;
-    while (held !== 0 && (((held ^ hash) & ~ENTRY_BITS) !== 0 || words[(held & ENTRY_BITS) - 1] !== value)) {
-      slot = (slot + 1) & mask;
-      held = slots[slot]!;
-    }
-    if (held === 0) {
-      words[dictionary.count] = value;
-      held = ++dictionary.count;
-      slots[slot] = (hash & ~ENTRY_BITS) | held;
-      if (2 * held > mask) {
-        grow(dictionary, 1);
-        ({ slots, words } = dictionary);
-        mask = slots.length - 1;
-      }
-    }
-    indices[i] = (held & ENTRY_BITS) - 1;
+  hashWords(values, from, to);
+  if (dictionary.slots.length >= TOUCHED_SLOTS) touched = touch(dictionary.slots, dictionary.words, 0, to - from);
+  for (let i = from; i < to; ) {
+    i = findWords(dictionary, values, i, to, from, indices);
+    if (i < to) grow(dictionary, 1);
   }
 }
 
@@ -79,58 +60,136 @@ export function indexPairs(
   to: number,
   indices: Int32Array,
 ): void {
-  let { slots, words } = dictionary;
-  let mask = slots.length - 1;
-  for (let i = from; i < to; i++) hashes[i - from] = hashPair(values[2 * i]!, values[2 * i + 1]!);
-  if (mask >= TOUCHED_SLOTS) touched = touch(slots, words, 2, to - from);
-  for (let i = from; i < to; i++) {
-    const low = values[2 * i]!;
-    const high = values[2 * i + 1]!;
-    const hash = hashes[i - from]!;
+  hashPairs(values, from, to);
+  if (dictionary.slots.length >= TOUCHED_SLOTS) touched = touch(dictionary.slots, dictionary.words, 1, to - from);
+  for (let i = from; i < to; ) {
+    i = findPairs(dictionary, values, i, to, from, indices);
+    if (i < to) grow(dictionary, 2);
+  }
+}
+
+// The loops below call nothing that is not inlined, and their numbers stand in them, or are taken into them as 32-bit
+// integers before they begin: parameters, and numbers of the module, are checked each time they are used.
+
+/** Looks numbers up, and enters new ones while there is room; answers with the first that there was none for, or `to`. */
+function findWords(
+  dictionary: NumberDictionary,
+  values: Int32Array,
+  from: number,
+  to: number,
+  block: number,
+  indices: Int32Array,
+): number {
+  const hashed = hashes;
+  const { slots, words } = dictionary;
+  const mask = (slots.length - 1) | 0;
+  const most = slots.length >> 1;
+  const end = to | 0;
+  let count = dictionary.count | 0;
+  let k = (from - block) | 0;
+  let i = from | 0;
+  for (; i < end; i++) {
+    const value = values[i]!;
+    const hash = hashed[k]!;
     let slot = hash & mask;
     let held = slots[slot]!;
     while (held !== 0) {
-      if (((held ^ hash) & ~ENTRY_BITS) === 0) {
-        const e = 2 * (held & ENTRY_BITS);
-        if (((words[e - 2]! ^ low) | (words[e - 1]! ^ high)) === 0) break;
+      if (((held ^ hash) & ~0xfffff) === 0 && words[((held & 0xfffff) - 1) | 0] === value) break;
+      slot = (slot + 1) & mask;
+      held = slots[slot]!;
+    }
+    if (held === 0) {
+      if (count >= most) break;
+      words[count] = value;
+      held = count = (count + 1) | 0;
+      slots[slot] = (hash & ~0xfffff) | held;
+    }
+    indices[i] = ((held & 0xfffff) - 1) | 0;
+    k = (k + 1) | 0;
+  }
+  dictionary.count = count;
+  return i;
+}
+
+function findPairs(
+  dictionary: NumberDictionary,
+  values: Int32Array,
+  from: number,
+  to: number,
+  block: number,
+  indices: Int32Array,
+): number {
+  const hashed = hashes;
+  const { slots, words } = dictionary;
+  const mask = (slots.length - 1) | 0;
+  const most = slots.length >> 1;
+  const end = to | 0;
+  let count = dictionary.count | 0;
+  let k = (from - block) | 0;
+  let i = from | 0;
+  for (; i < end; i++) {
+    const low = values[i << 1]!;
+    const high = values[(i << 1) | 1]!;
+    const hash = hashed[k]!;
+    let slot = hash & mask;
+    let held = slots[slot]!;
+    while (held !== 0) {
+      if (((held ^ hash) & ~0xfffff) === 0) {
+        const e = ((held & 0xfffff) - 1) << 1;
+        if (((words[e]! ^ low) | (words[e | 1]! ^ high)) === 0) break;
       }
       slot = (slot + 1) & mask;
       held = slots[slot]!;
     }
     if (held === 0) {
-      words[2 * dictionary.count] = low;
-      words[2 * dictionary.count + 1] = high;
-      held = ++dictionary.count;
-      slots[slot] = (hash & ~ENTRY_BITS) | held;
-      if (2 * held > mask) {
-        grow(dictionary, 2);
-        ({ slots, words } = dictionary);
-        mask = slots.length - 1;
-      }
+      if (count >= most) break;
+      words[count << 1] = low;
+      words[(count << 1) | 1] = high;
+      held = count = (count + 1) | 0;
+      slots[slot] = (hash & ~0xfffff) | held;
     }
-    indices[i] = (held & ENTRY_BITS) - 1;
+    indices[i] = ((held & 0xfffff) - 1) | 0;
+    k = (k + 1) | 0;
   }
+  dictionary.count = count;
+  return i;
+}
+
+function hashWords(values: Int32Array, from: number, to: number): void {
+  const out = hashes;
+  const seed = SEED | 0;
+  const count = (to - from) | 0;
+  for (let k = 0, i = from | 0; k < count; k++, i = (i + 1) | 0) out[k] = hashWord(values[i]!, seed);
+}
+
+function hashPairs(values: Int32Array, from: number, to: number): void {
+  const out = hashes;
+  const seed = SEED | 0;
+  const count = (to - from) | 0;
+  for (let k = 0, i = from << 1; k < count; k++, i = (i + 2) | 0) out[k] = hashPair(values[i]!, values[i | 1]!, seed);
 }
 
 /** What touch() has added up: kept, so that its loads are not optimized away. */
 export let touched = 0;
 
 /** Loads the slots of a block, and the entries they lead to: the misses overlap, and the look-ups then hit. */
-function touch(slots: Int32Array, words: Int32Array, width: number, count: number): number {
+function touch(slots: Int32Array, words: Int32Array, shift: number, count: number): number {
+  const hashed = hashes;
   const mask = slots.length - 1;
   const last = words.length - 1;
+  const by = shift | 0;
   let sum = 0;
-  for (let i = 0; i < count; i++) sum ^= words[Math.imul(slots[hashes[i]! & mask]! - 1, width) & last]!;
+  for (let k = 0; k < count; k++) sum ^= words[((slots[hashed[k]! & mask]! - 1) << by) & last]!;
   return sum;
 }
 
-function hashWord(value: number): number {
-  const hash = Math.imul(value ^ SEED, 0x9e3779b1);
+function hashWord(value: number, seed: number): number {
+  const hash = Math.imul(value ^ seed, 0x9e3779b1);
   return Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);
 }
 
-function hashPair(low: number, high: number): number {
-  const hash = Math.imul(low ^ SEED, 0x9e3779b1) ^ Math.imul(high, 0x85ebca6b);
+function hashPair(low: number, high: number, seed: number): number {
+  const hash = Math.imul(low ^ seed, 0x9e3779b1) ^ Math.imul(high, 0x85ebca6b);
   const mixed = Math.imul(hash ^ (hash >>> 15), 0x27d4eb2f);
   return mixed ^ (mixed >>> 13);
 }
@@ -142,7 +201,7 @@ function grow(dictionary: NumberDictionary, width: 1 | 2): void {
   words.set(dictionary.words);
   const mask = slots.length - 1;
   for (let entry = 0; entry < dictionary.count; entry++) {
-    const hash = width === 1 ? hashWord(words[entry]!) : hashPair(words[2 * entry]!, words[2 * entry + 1]!);
+    const hash = width === 1 ? hashWord(words[entry]!, SEED) : hashPair(words[2 * entry]!, words[2 * entry + 1]!, SEED);
     let slot = hash & mask;
     while (slots[slot] !== 0) slot = (slot + 1) & mask;
     slots[slot] = (hash & ~ENTRY_BITS) | (entry + 1);
