@@ -2,8 +2,9 @@ import type { JsonSchema, TableSchema } from '@millrace/schema';
 import { codeGenerationAllowed, type Decoder, type DecoderOptions, find, undecodable } from './avro-decoder.ts';
 import { BadRecord } from './avro-value.ts';
 import { type Column, setNull, truncate } from './column.ts';
-import { generateJson, repeated } from './json-generate.ts';
+import { generateJson, type JsonGenerated, repeated } from './json-generate.ts';
 import { interpretJson } from './json-interpret.ts';
+import { arrangeJson } from './json-order.ts';
 import { planJson } from './json-plan.ts';
 import type { JsonPlan } from './json-step.ts';
 import type { RowBuilder } from './row-builder.ts';
@@ -34,7 +35,8 @@ export const createJsonTextDecoder = (
 ): Decoder => decoderOf(planJson(undefined, table, role), role, options);
 
 function decoderOf(plan: JsonPlan, role: 'value' | 'key', options: DecoderOptions): Decoder {
-  const generated = (options.generate ?? codeGenerationAllowed()) ? generateJson(plan) : undefined;
+  const isGenerated = options.generate ?? codeGenerationAllowed();
+  let generated: JsonGenerated | undefined;
   const lists = repeated(plan);
   const marks = new Int32Array(lists.length);
   let bound: RowBuilder | undefined;
@@ -48,6 +50,8 @@ function decoderOf(plan: JsonPlan, role: 'value' | 'key', options: DecoderOption
     decode(rows, starts, lengths, skip, from, to, n) {
       bind(rows);
       const { source } = rows;
+      if (isGenerated && !generated && lengths.subarray(from, to).some((length) => length >= 0))
+        generated = generateJson(arrangeJson(plan, source, starts, lengths, skip, from, to));
       for (let at = from; at < to; at++) {
         if (generated) at += generated(columns, source, starts, lengths, skip, at, to, n + at - from, marks);
         if (at >= to) break;
