@@ -3,7 +3,9 @@ import { parseAvroSchema } from './avro-parse.ts';
 import { deriveTableSchema } from './derive.ts';
 import { evolveTableSchema } from './evolve.ts';
 import { fromIcebergSchemaJson, toIcebergSchemaJson } from './iceberg-json.ts';
-import type { StructType } from './table-schema.ts';
+import { parseProtobufSchema } from './protobuf-file.ts';
+import { mainMessage } from './protobuf-schema.ts';
+import type { StructType, TableSchema } from './table-schema.ts';
 
 const record = (name: string, ...fields: object[]) => ({ type: 'record', name, fields });
 const field = (name: string, type: unknown, more: object = {}) => ({ name, type, ...more });
@@ -101,5 +103,41 @@ describe('evolveTableSchema', () => {
     const current = table(field('a', 'int'));
     expect(() => evolveTableSchema(current, table(field('a', 'int'), field('key', 'bytes')))).toThrow(/column key/);
     expect(() => evolveTableSchema(current, table(field('A', 'int')))).toThrow(/ignore case/);
+  });
+});
+
+describe('Protobuf fields', () => {
+  const table = (fields: string) =>
+    deriveTableSchema({
+      value: {
+        encoding: 'protobuf',
+        schema: mainMessage(
+          parseProtobufSchema(`syntax = "proto3"; message M { ${fields} } message In { int32 x = 1; }`),
+        ),
+      },
+      key: { encoding: 'none' },
+      kafkaColumns: ['offset'],
+    });
+  const names = (schema: TableSchema) => schema.fields.map(({ id, name }) => `${id} ${name}`);
+
+  it('keep their column when they get another name, also in messages, and when names are exchanged', () => {
+    const first = table('int32 a = 1; int32 b = 2; repeated In c = 3;');
+    const { schema, changes } = evolveTableSchema(first, table('int32 b = 1; int32 a = 2; repeated In list = 3;'));
+    expect(schema).toBe(first);
+    expect(changes).toEqual([]);
+    const gone = evolveTableSchema(first, table('int32 a2 = 1; int32 d = 4;')).schema;
+    expect(names(gone)).toEqual(['1 a', '2 b', '3 c', '9 d', '4 _kafka']);
+  });
+
+  it('can not take the name that another one had', () => {
+    expect(() => evolveTableSchema(table('int32 a = 1;'), table('int32 b = 1; int32 a = 2;'))).toThrow(
+      expect.objectContaining({
+        code: 'schema-change-refused',
+        message: expect.stringMatching(/column a from field M#1 to field M#2/),
+      }),
+    );
+    expect(() => evolveTableSchema(table('map<int32, string> a = 1;'), table('map<int64, string> a = 1;'))).toThrow(
+      /column a\.key from int to long/,
+    );
   });
 });

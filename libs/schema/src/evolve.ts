@@ -11,7 +11,7 @@ export interface SchemaChange {
 
 /**
  * The table's schema once a newer schema of its topic (as deriveTableSchema gives it) is part of it. Fields are matched
- * by name at every depth. Accepted, and no more than this:
+ * by name at every depth, Protobuf's by message and number before that. Accepted, and no more than this:
  *
  * - a field that the table lacks is added, optional, with ids after `lastColumnId`; its default becomes the writeDefault
  * - a field that the topic no longer has stays, optional from then on, after the others
@@ -19,7 +19,8 @@ export interface SchemaChange {
  * - another order: the table follows, ids stay; new docs and defaults are taken over
  *
  * Refused: any other type, also a wider one (int → long and the like), and a column that would come from the key instead
- * of the value or the other way round. A rename reads as one field gone and one added. `schemaId` is one higher when
+ * of the value or the other way round. A rename
+ * reads as one field gone and one added; that of a Protobuf field changes nothing, the column keeps its name. `schemaId` is one higher when
  * anything changed; without changes the current schema itself is returned.
  * Throws `unsupported` (code "schema-change-refused") naming field, old type, new type and what to do.
  */
@@ -39,7 +40,8 @@ interface Merge {
   next: NextId;
 }
 
-function mergeFields(current: Field[], incoming: Field[], path: string, merge: Merge): Field[] {
+function mergeFields(current: Field[], written: Field[], path: string, merge: Merge): Field[] {
+  const incoming = named(current, written, path);
   const byName = new Map(current.map((field) => [field.name, field]));
   const merged = incoming.map((field): Field => {
     const known = byName.get(field.name);
@@ -72,6 +74,24 @@ function mergeFields(current: Field[], incoming: Field[], path: string, merge: M
   const order = merged.filter((field) => byName.has(field.name));
   if (order.some((field, at) => field.id !== current[at]!.id)) merge.changes.push({ kind: 'reorder', path });
   return merged;
+}
+
+// A Protobuf field that has got another name, and still its number, is the column that it was: under the name that the
+// table has for it, because Delta tables know columns by name alone.
+function named(current: Field[], incoming: Field[], path: string): Field[] {
+  const fields = incoming.map((field) => {
+    const known = current.find((other) => other.origin === field.origin && other.source === field.source);
+    return field.origin === undefined || known === undefined ? field : { ...field, name: known.name };
+  });
+  for (const [at, { name }] of fields.entries())
+    if (fields.findIndex((other) => other.name === name) !== at)
+      throw refused(
+        join(path, name),
+        `field ${fields.find((other) => other.name === name)!.origin}`,
+        `field ${fields[at]!.origin}`,
+        'one name can not stand for two fields',
+      );
+  return fields;
 }
 
 function mergeField(current: Field, incoming: Field, path: string, merge: Merge): Field {
@@ -109,7 +129,8 @@ function mergeType(current: ColumnType, incoming: ColumnType, path: string, merg
   }
   if (current.kind === 'map' && incoming.kind === 'map') {
     const here = join(path, 'value');
-    // A key's type can't change; only string keys are derived, so there is nothing to merge.
+    const [from, to] = [typeName(current.key), typeName(incoming.key)];
+    if (from !== to) throw refused(join(path, 'key'), from, to, 'the type of a map’s key can not change');
     const value = mergeType(current.value, incoming.value, here, merge);
     return { ...current, value, valueRequired: relax(current.valueRequired, incoming.valueRequired, here, merge) };
   }
