@@ -20,7 +20,7 @@ export interface GroupOptions {
 }
 
 const SMALL_FILES = 64;
-const PARQUETJS_ROWS = 20_000;
+const PARQUETJS_ROWS = 10_000;
 
 /** All that is measured, in the groups in which it is measured. */
 export function defineGroups(options: GroupOptions): Group[] {
