@@ -12,8 +12,10 @@ import {
 } from './bytes-dictionary.ts';
 import { dictionaryRange, entryKeys, plainRange } from './bytes-range.ts';
 import { BLOCK, DICTIONARY_BYTES, dictionaryPays, SAMPLE_VALUES } from './dictionary-choice.ts';
+import { clearEntryMap, type EnterEntries, entryMap, mapEntries } from './entry-map.ts';
 import { ENCODING } from './format.ts';
 import { bitWidth, writeIndices } from './hybrid-writer.ts';
+import type { Entries, RawBytes } from './raw-values.ts';
 import type { PageValues, ValueEncoding, ValueWriter } from './values.ts';
 
 const denseStarts = new Int32Array(BLOCK);
@@ -34,6 +36,7 @@ export function bytesValues(options: {
   const plain = new ByteBuffer(65_536);
   let indices = new Int32Array(32_768);
   const keys = entryKeys();
+  const map = entryMap();
   let count = 0;
   /** Values of the chunk before this page, and what the dictionary was then. */
   let before = { values: 0, entries: 0, bytes: 0 };
@@ -55,6 +58,32 @@ export function bytesValues(options: {
     dictionary.plain.length = before.bytes;
   };
 
+  const reserveIndices = (more: number) => {
+    if (count + more <= indices.length) return;
+    const grown = new Int32Array(Math.max(indices.length * 2, count + more));
+    grown.set(indices.subarray(0, count));
+    indices = grown;
+  };
+
+  const judge = (expectedValues: number) => {
+    const tried = before.values + count;
+    if (!decided && tried >= SAMPLE_VALUES) {
+      decided = true;
+      if (!dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, expectedValues))
+        leaveDictionary();
+    } else if (dictionary.plain.length > DICTIONARY_BYTES) leaveDictionary();
+  };
+
+  const enterEntries: EnterEntries = (from, entries, length, places) => {
+    const { source, starts, lengths } = from as RawBytes;
+    for (let i = 0; i < length; i++) {
+      denseStarts[i] = starts[entries[i]!]!;
+      denseLengths[i] = lengths[entries[i]!]!;
+    }
+    const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+    indexBytes(dictionary, source, view, denseStarts, denseLengths, 0, length, places, 0, header);
+  };
+
   const lookUp = (
     source: Uint8Array,
     view: DataView,
@@ -64,19 +93,10 @@ export function bytesValues(options: {
     to: number,
     expectedValues: number,
   ) => {
-    if (count + to - from > indices.length) {
-      const grown = new Int32Array(Math.max(indices.length * 2, count + to - from));
-      grown.set(indices.subarray(0, count));
-      indices = grown;
-    }
+    reserveIndices(to - from);
     indexBytes(dictionary, source, view, starts, lengths, from, to, indices, count, header);
     count += to - from;
-    const tried = before.values + count;
-    if (!decided && tried >= SAMPLE_VALUES) {
-      decided = true;
-      if (!dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, expectedValues))
-        leaveDictionary();
-    } else if (dictionary.plain.length > DICTIONARY_BYTES) leaveDictionary();
+    judge(expectedValues);
   };
 
   return {
@@ -96,7 +116,14 @@ export function bytesValues(options: {
     get dictionaryBytes() {
       return dictionary.plain.length;
     },
-    append(vector: Vector, from: number, to: number, expectedValues: number) {
+    append(vector: Vector, from: number, to: number, expectedValues: number, entries?: Entries) {
+      if (inDictionary && entries !== undefined) {
+        reserveIndices(to - from);
+        mapEntries(map, entries, from, to, indices, count, enterEntries);
+        count += to - from;
+        judge(expectedValues);
+        return;
+      }
       const { source, starts, lengths, validity, nullCount } = vector as BytesVector;
       const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
       const dense = validity === undefined || nullCount === 0;
@@ -145,6 +172,7 @@ export function bytesValues(options: {
       const entries = dictionary.count;
       const bytes = dictionary.plain.used.slice();
       clearBytesDictionary(dictionary);
+      clearEntryMap(map);
       keys.count = 0;
       before = { values: 0, entries: 0, bytes: 0 };
       inDictionary = encoding.dictionary;

@@ -5,6 +5,7 @@ import { ByteBuffer } from './byte-buffer.ts';
 import { type ColumnMemory, giveMemory, takeMemory } from './column-memory.ts';
 import { ENCODING, PAGE, PHYSICAL } from './format.ts';
 import type { Leaf } from './leaf.ts';
+import { type LeafCursor, passRows } from './leaf-cursor.ts';
 import { PageLevels, resolveLeaf, slotOf } from './levels.ts';
 import type { ModulePlace } from './module-seal.ts';
 import { finishDataPage, finishDictionaryPage, type PageOptions } from './page-writer.ts';
@@ -126,6 +127,25 @@ export class ColumnWriter {
       if (this.#pageRows >= this.#options.pageRows || this.#memory.values.pageBytes >= this.#options.pageBytes)
         this.#endPage();
       row = end;
+    }
+  }
+
+  /** Takes this many rows of a leaf as they were read; the cursor goes on behind them. */
+  appendLeaf(cursor: LeafCursor, rows: number): void {
+    const { definition, repetition, values, entries } = cursor.column;
+    const sliceRows = this.#sliceRows(values);
+    for (let left = rows; left > 0; ) {
+      const take = Math.min(left, sliceRows, this.#options.pageRows - this.#pageRows);
+      const { level, value } = cursor;
+      passRows(cursor, take);
+      this.#levels.appendLevels(definition, repetition, level, cursor.level);
+      this.#pageRows += take;
+      this.#memory.values.append(values, value, cursor.value, this.#expectedValues(), entries);
+      if (this.#leaf.physical === PHYSICAL.BYTE_ARRAY)
+        this.#unencoded += sum((values as BytesVector).lengths, value, cursor.value);
+      if (this.#pageRows >= this.#options.pageRows || this.#memory.values.pageBytes >= this.#options.pageBytes)
+        this.#endPage();
+      left -= take;
     }
   }
 

@@ -132,6 +132,7 @@ const isThat = (vector: Vector, raw: RawWords | RawBytes): boolean =>
     : 'values' in vector && vector.values.buffer === raw.words.buffer;
 
 function agree(a: LeafRows, b: LeafRows, { definition, repetition }: Common): boolean {
+  if (a.count === b.count && same(a.repetition, b.repetition) && same(a.definition, b.definition)) return true;
   let i = 0;
   let k = 0;
   for (;;) {
@@ -147,3 +148,6 @@ function agree(a: LeafRows, b: LeafRows, { definition, repetition }: Common): bo
     k++;
   }
 }
+
+const same = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
+  a === undefined || b === undefined ? a === b : Buffer.compare(a, b) === 0;

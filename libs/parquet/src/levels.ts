@@ -83,6 +83,23 @@ export class PageLevels {
     }
   }
 
+  /** Adds levels [from, to) as they were read: no definition levels = all are the greatest, no repetition levels = all are 0. */
+  appendLevels(definition: Uint8Array | undefined, repetition: Uint8Array | undefined, from: number, to: number): void {
+    const { maxDefinition, maxRepetition } = this.#leaf;
+    if (maxDefinition === 0) this.count += to - from;
+    else if (maxRepetition === 0 && definition === undefined) this.#appendRun(maxDefinition, to - from);
+    else {
+      this.#reserve(to - from);
+      this.#spread();
+      const end = this.count + to - from;
+      if (definition === undefined) this.#bytes.definition.fill(maxDefinition, this.count, end);
+      else this.#bytes.definition.set(definition.subarray(from, to), this.count);
+      if (repetition !== undefined) this.#bytes.repetition.set(repetition.subarray(from, to), this.count);
+      else if (maxRepetition > 0) this.#bytes.repetition.fill(0, this.count, end);
+      this.count = end;
+    }
+  }
+
   /** Writes both levels as a V1 data page has them, each with its length in four bytes, and begins a new page. */
   write(out: ByteBuffer): void {
     if (this.#leaf.maxRepetition > 0) withLength(out, () => this.#writeRepetition(out));

@@ -1,16 +1,19 @@
 import type { DoubleVector, FloatVector, Int32Vector, Int64Vector, Vector } from '@millrace/columns';
 import type { ByteBuffer } from './byte-buffer.ts';
 import { BLOCK, DICTIONARY_BYTES, dictionaryPays, SAMPLE_VALUES } from './dictionary-choice.ts';
+import { clearEntryMap, type EnterEntries, entryMap, mapEntries } from './entry-map.ts';
 import { ENCODING } from './format.ts';
 import { bitWidth, writeIndices } from './hybrid-writer.ts';
 import { clearDictionary, indexPairs, indexWords, numberDictionary } from './number-dictionary.ts';
 import { doubleRange, floatRange, int32Range, int64Range, type NumberRange } from './number-range.ts';
+import type { Entries, RawWords } from './raw-values.ts';
 import type { PageValues, ValueEncoding, ValueWriter } from './values.ts';
 
 export type NumberKind = 'int32' | 'int64' | 'float' | 'double';
 
 /** Indices of the page that is being written, whichever column's. */
 let indices = new Int32Array(32_768);
+const unentered = new Int32Array(2 * BLOCK);
 
 /**
  * INT32, INT64, FLOAT, DOUBLE. The page is gathered in PLAIN form; when it is full it is looked up in the dictionary, so
@@ -21,8 +24,13 @@ export function numberValues(kind: NumberKind): ValueWriter {
   const dictionary = numberDictionary(width);
   let page = new Int32Array(32_768 * width);
   let count = 0;
-  /** Values of the chunk before this page. */
+  /** Values of the chunk before this page, and entries of its dictionary. */
   let earlier = 0;
+  let entriesBefore = 0;
+  /** The page's first values as entries: those that came as entries of another dictionary. */
+  let mapped = new Int32Array(0);
+  let mappedCount = 0;
+  const map = entryMap();
   let encoding: ValueEncoding;
   let inDictionary = false;
   let decided = false;
@@ -37,8 +45,8 @@ export function numberValues(kind: NumberKind): ValueWriter {
   /** Looks the page up; false, once and for the chunk, when the dictionary does not pay or has grown too large. */
   const lookUp = (expectedValues: number): boolean => {
     if (indices.length < count) indices = new Int32Array(page.length / width);
-    const before = dictionary.count;
-    for (let from = 0; from < count; from += BLOCK) {
+    indices.set(mapped.subarray(0, mappedCount));
+    for (let from = mappedCount; ; from += BLOCK) {
       const to = Math.min(count, from + BLOCK);
       if (width === 1) indexWords(dictionary, page, from, to, indices);
       else indexPairs(dictionary, page, from, to, indices);
@@ -50,8 +58,19 @@ export function numberValues(kind: NumberKind): ValueWriter {
       if (dictionary.count * 4 * width > DICTIONARY_BYTES) break;
       if (to === count) return true;
     }
-    dictionary.count = before;
+    dictionary.count = entriesBefore;
     return false;
+  };
+
+  const enterEntries: EnterEntries = (source, entries, length, places) => {
+    const { words } = source as RawWords;
+    for (let i = 0; i < length; i++) {
+      const at = entries[i]! * width;
+      unentered[i * width] = words[at]!;
+      if (width === 2) unentered[2 * i + 1] = words[at + 1]!;
+    }
+    if (width === 1) indexWords(dictionary, unentered, 0, length, places);
+    else indexPairs(dictionary, unentered, 0, length, places);
   };
 
   return {
@@ -71,7 +90,16 @@ export function numberValues(kind: NumberKind): ValueWriter {
     get dictionaryBytes() {
       return dictionary.count * 4 * width;
     },
-    append(vector: Vector, from: number, to: number) {
+    append(vector: Vector, from: number, to: number, _expectedValues: number, entries?: Entries) {
+      if (inDictionary && entries !== undefined && mappedCount === count) {
+        if (count + to - from > mapped.length) {
+          const grown = new Int32Array(Math.max(mapped.length * 2, count + to - from));
+          grown.set(mapped.subarray(0, count));
+          mapped = grown;
+        }
+        mapEntries(map, entries, from, to, mapped, count, enterEntries);
+        mappedCount += to - from;
+      }
       const numbers = vector as Int32Vector | Int64Vector | FloatVector | DoubleVector;
       const words = wordsOf(numbers.values);
       if ((count + to - from) * width > page.length) {
@@ -97,16 +125,18 @@ export function numberValues(kind: NumberKind): ValueWriter {
       } else used = encoding.writePlain(new Uint8Array(page.buffer, 0, count * 4 * width), count, out);
       const values = { encoding: used, count, nanCount, min, max };
       earlier += count;
-      count = 0;
+      count = mappedCount = 0;
+      entriesBefore = dictionary.count;
       return values;
     },
     endChunk() {
       const entries = dictionary.count;
       const bytes = new Uint8Array(dictionary.words.buffer.slice(0, entries * 4 * width));
       clearDictionary(dictionary);
+      clearEntryMap(map);
       inDictionary = encoding.dictionary;
       decided = false;
-      earlier = 0;
+      earlier = entriesBefore = 0;
       return entries > 0 ? { count: entries, bytes } : undefined;
     },
   };

@@ -1,5 +1,6 @@
 import type { Vector } from '@millrace/columns';
 import type { ByteBuffer } from './byte-buffer.ts';
+import type { Entries } from './raw-values.ts';
 
 /** What one page of values came to. */
 export interface PageValues {
@@ -30,8 +31,11 @@ export interface ValueWriter {
   readonly pageCount: number;
   /** About how many bytes the page begun takes in memory. */
   readonly pageBytes: number;
-  /** Takes the slots [from, to) of a vector, nulls left out. `expectedValues`: about how many a whole chunk will have. */
-  append(vector: Vector, from: number, to: number, expectedValues: number): void;
+  /**
+   * Takes the slots [from, to) of a vector, nulls left out. `expectedValues`: about how many a whole chunk will have.
+   * `entries`: the same slots as entries of the dictionary that they were read from; there are no nulls then.
+   */
+  append(vector: Vector, from: number, to: number, expectedValues: number, entries?: Entries): void;
   /** Writes the page begun and begins the next. */
   writePage(out: ByteBuffer, expectedValues: number): PageValues;
   /** Bytes of all its arrays, used or not. */

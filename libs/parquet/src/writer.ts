@@ -6,9 +6,11 @@ import { chunkEncodingStats, chunkEncodings, type WrittenChunk } from './column-
 import { type ColumnFileStats, FileStats } from './file-stats.ts';
 import { MAGIC } from './format.ts';
 import { flattenSchema } from './leaf.ts';
+import { fitsLeaves, type LeafCursor } from './leaf-cursor.ts';
 import { type ChunkMetadata, chunkOffset, type RowGroupMetadata, writeFileMetadata } from './metadata-writer.ts';
 import { MODULE, type ModulePlace, unsealed } from './module-seal.ts';
 import { columnIndex, offsetIndex } from './page-index.ts';
+import { ParquetBatch } from './parquet-batch.ts';
 import { checkSorted, resolveSorting } from './sorting.ts';
 import { createColumnWriters, type ParquetWriterOptions } from './writer-options.ts';
 
@@ -163,28 +165,38 @@ export function createParquetWriter(init: {
     await new Promise((resolve) => setImmediate(resolve));
   };
 
-  const appendFrom = (batch: ColumnBatch, begin: number): void | Promise<void> => {
+  /** A batch that was read from a file of this schema gives its levels and values, and no vector is built. */
+  const cursorsOf = (batch: ColumnBatch): LeafCursor[] | undefined => {
+    const read = batch instanceof ParquetBatch ? batch.leaves() : undefined;
+    return read && fitsLeaves(read, leaves) ? read.map((column) => ({ column, level: 0, value: 0 })) : undefined;
+  };
+
+  const appendFrom = (batch: ColumnBatch, begin: number, cursors: LeafCursor[] | undefined): void | Promise<void> => {
     for (let from = begin; from < batch.length; ) {
       const to = Math.min(batch.length, from + Math.min(pageRows, rowGroupRows - rowsInGroup));
-      for (const column of columns) column.append(batch.columns, from, to);
+      for (const [i, column] of columns.entries()) {
+        if (cursors === undefined) column.append(batch.columns, from, to);
+        else column.appendLeaf(cursors[i]!, to - from);
+      }
       rowsInGroup += to - from;
       rowCount += to - from;
       from = to;
       if (rowsInGroup >= rowGroupRows || heldBytes() >= rowGroupBytes)
-        return flushRowGroup().then(() => appendFrom(batch, from));
+        return flushRowGroup().then(() => appendFrom(batch, from, cursors));
     }
   };
 
   return {
     append(batch) {
-      if (batch.columns.length !== schema.fields.length) {
+      const cursors = cursorsOf(batch);
+      if (cursors === undefined && batch.columns.length !== schema.fields.length) {
         throw new MillraceError(
           'internal',
           `A batch of ${batch.columns.length} columns does not fit a file of ${schema.fields.length}`,
           { code: 'parquet-batch-shape' },
         );
       }
-      return appendFrom(batch, 0);
+      return appendFrom(batch, 0, cursors);
     },
     get bytesEstimate() {
       return position + heldBytes() + heldIndexBytes;
