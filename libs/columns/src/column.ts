@@ -97,6 +97,7 @@ export function vectorKind(type: ColumnType): Vector['kind'] {
     case 'long':
     case 'time':
     case 'timestamp':
+    case 'timestamp_ns':
       return 'int64';
     case 'decimal':
       return type.precision <= 9 ? 'int32' : type.precision <= 18 ? 'int64' : 'bytes';
@@ -104,6 +105,8 @@ export function vectorKind(type: ColumnType): Vector['kind'] {
     case 'uuid':
     case 'fixed':
     case 'binary':
+    // A variant's column is filled with JSON texts; batch() turns them into variants.
+    case 'variant':
       return 'bytes';
     default:
       return type.kind;

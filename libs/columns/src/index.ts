@@ -5,4 +5,6 @@ export type { KafkaPlace } from './kafka-columns.ts';
 export * from './plain-decoder.ts';
 export { compileProtobufDecoder } from './protobuf-decoder.ts';
 export { createRowBuilder, type RowBuilder } from './row-builder.ts';
+export { encodeVariant, variantFromJson } from './variant.ts';
+export { variantToJson } from './variant-text.ts';
 export * from './vector.ts';

@@ -1,5 +1,6 @@
 import type { TableSchema } from '@millrace/schema';
 import { type Column, createColumn, createDomain, type Domain, takeScratch, truncate } from './column.ts';
+import { variantFromJson } from './variant.ts';
 import type { BytesVector, ColumnBatch, Vector } from './vector.ts';
 
 /**
@@ -62,8 +63,10 @@ function toVector(column: Column, source: Uint8Array): Vector {
       return { kind: 'float', ...base, values: column.floats };
     case 'double':
       return { kind: 'double', ...base, values: column.doubles };
-    case 'bytes':
-      return { kind: 'bytes', ...base, ...bytesOf(column, source) };
+    case 'bytes': {
+      const bytes: BytesVector = { kind: 'bytes', ...base, ...bytesOf(column, source) };
+      return column.type.kind === 'variant' ? variantFromJson(bytes) : bytes;
+    }
     case 'struct':
       return { kind: 'struct', ...base, fields: column.children.map((child) => toVector(child, source)) };
     case 'list':

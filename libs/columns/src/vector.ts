@@ -39,7 +39,7 @@ export interface Int32Vector extends Base {
   values: Int32Array;
 }
 
-/** long, time, timestamp, decimal with precision 10 to 18 (unscaled): low half at 2i, high half at 2i + 1 (little endian). */
+/** long, time, timestamp, timestamp_ns, decimal with precision 10 to 18 (unscaled): low half at 2i, high half at 2i + 1 (little endian). */
 export interface Int64Vector extends Base {
   kind: 'int64';
   values: Int32Array;
@@ -67,6 +67,7 @@ export interface BytesVector extends Base {
   lengths: Int32Array;
 }
 
+/** Of a variant: its metadata and its value (variantFromJson), both as long, null where it is null. */
 export interface StructVector extends Base {
   kind: 'struct';
   /** In the order of the struct's fields; each as long as the struct. */

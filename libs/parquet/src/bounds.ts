@@ -19,6 +19,7 @@ export function comparator(type: PrimitiveType, fixedLength: number): (a: Uint8A
     case 'long':
     case 'time':
     case 'timestamp':
+    case 'timestamp_ns':
       return int64;
     case 'float':
       return compare((view) => view.getFloat32(0, true));

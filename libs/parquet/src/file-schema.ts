@@ -1,6 +1,6 @@
 import type { ColumnType, Field, MapType, PrimitiveType, StructType, TableSchema } from '@millrace/schema';
 import { corrupt } from './corrupt.ts';
-import { REPETITION } from './format.ts';
+import { LOGICAL, REPETITION } from './format.ts';
 import type { SchemaElement } from './leaf.ts';
 import { leafType } from './leaf-type.ts';
 
@@ -29,7 +29,8 @@ export interface LeafNode extends Base {
 
 export interface StructNode extends Base {
   kind: 'struct';
-  type: StructType;
+  /** A variant that is not shredded has two fields, metadata and value. */
+  type: StructType | { kind: 'variant' };
   fields: FileNode[];
 }
 
@@ -100,7 +101,10 @@ export function readFileSchema(elements: SchemaElement[]): FileSchema {
     }
     const fields: FileNode[] = [];
     for (let i = 0; i < children; i++) fields.push(read(next(), base.definition, repetition, depth + 1));
-    return { kind: 'struct', ...base, type: { kind: 'struct', fields: fields.map(fieldOf) }, fields };
+    const type = isVariant(element, fields)
+      ? { kind: 'variant' as const }
+      : { kind: 'struct' as const, fields: fields.map(fieldOf) };
+    return { kind: 'struct', ...base, type, fields };
   };
 
   const readList = (base: Base, name: string, depth: number): FileNode => {
@@ -152,6 +156,10 @@ function listOf(base: Base, element: FileNode): ListNode {
 }
 
 const fieldOf = ({ id, name, type, required }: FileNode): Field => ({ id, name, type, required });
+
+/** Shredded variants have more fields, and are read as the structs that they are. */
+const isVariant = ({ logical }: SchemaElement, fields: FileNode[]): boolean =>
+  logical?.id === LOGICAL.VARIANT && fields.map(({ name }) => name).join() === 'metadata,value';
 
 function nestedForm(element: SchemaElement): 'list' | 'map' | undefined {
   if (element.logical?.id === 3 || element.converted === 3) return 'list';

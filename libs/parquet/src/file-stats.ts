@@ -61,8 +61,15 @@ export class FileStats {
   }
 
   columns(): ColumnFileStats[] {
-    return [...this.#totals.values()].map(({ leaf, sizeBytes, valueCount, nullCount, nanCount, min, max }) => {
-      const bounded = leaf.maxRepetition === 0;
+    const totals = [...this.#totals.values()];
+    // A variant is one column to its table, without bounds.
+    const columns = totals.filter(({ leaf }) => leaf.variantPart !== 1);
+    return columns.map(({ leaf, sizeBytes: ownBytes, valueCount, nullCount, nanCount, min, max }) => {
+      const isVariant = leaf.variantPart !== undefined;
+      const sizeBytes = isVariant
+        ? ownBytes + totals[totals.findIndex((t) => t.leaf === leaf) + 1]!.sizeBytes
+        : ownBytes;
+      const bounded = leaf.maxRepetition === 0 && !isVariant;
       const lower = bounded && min ? icebergLower(leaf.type, leaf.fixedLength, min) : undefined;
       const upper = bounded && max ? icebergUpper(leaf.type, leaf.fixedLength, max) : undefined;
       const isFloat = leaf.physical === PHYSICAL.FLOAT || leaf.physical === PHYSICAL.DOUBLE;

@@ -61,6 +61,7 @@ export const LOGICAL = {
   JSON: 12,
   UUID: 14,
   FLOAT16: 15,
+  VARIANT: 16,
 };
 
 export const MAGIC = new Uint8Array([0x50, 0x41, 0x52, 0x31]);

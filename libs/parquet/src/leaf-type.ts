@@ -23,8 +23,9 @@ export function leafType(element: SchemaElement): PrimitiveType {
       return unsigned(element) === 32 ? { kind: 'long' } : { kind: 'int' };
     case PHYSICAL.INT64:
       if (isDecimal(element)) return decimal(element);
-      // Nanoseconds are not rounded: they stay a number.
-      if (logical?.unit === 3) return { kind: 'long' };
+      // Nanoseconds are not rounded: a time of day in them stays a number.
+      if (logical?.id === LOGICAL.TIME && logical.unit === 3) return { kind: 'long' };
+      if (logical?.unit === 3) return { kind: 'timestamp_ns', adjusted: logical.adjusted! };
       if (logical?.id === LOGICAL.TIME || converted === CONVERTED.TIME_MICROS) return { kind: 'time' };
       if (logical?.id === LOGICAL.TIMESTAMP) return { kind: 'timestamp', adjusted: logical.adjusted! };
       if (converted === CONVERTED.TIMESTAMP_MICROS || converted === CONVERTED.TIMESTAMP_MILLIS)

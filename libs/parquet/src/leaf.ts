@@ -44,9 +44,11 @@ export interface Leaf {
   steps: Step[];
   maxDefinition: number;
   maxRepetition: number;
+  /** It is the first or second of a variant's two leaves, which share the variant's field id. */
+  variantPart?: 0 | 1;
 }
 
-/** The physical type of a value (types.md, "Columns → Parquet → tables"). */
+/** The physical type of a value (types.md, "Columns → Parquet → tables"). Of a variant: of its two parts. */
 export function physicalType(type: PrimitiveType): { physical: number; fixedLength: number } {
   switch (type.kind) {
     case 'boolean':
@@ -57,6 +59,7 @@ export function physicalType(type: PrimitiveType): { physical: number; fixedLeng
     case 'long':
     case 'time':
     case 'timestamp':
+    case 'timestamp_ns':
       return { physical: PHYSICAL.INT64, fixedLength: 0 };
     case 'float':
       return { physical: PHYSICAL.FLOAT, fixedLength: 0 };
@@ -72,6 +75,7 @@ export function physicalType(type: PrimitiveType): { physical: number; fixedLeng
       return { physical: PHYSICAL.FIXED_LEN_BYTE_ARRAY, fixedLength: type.length };
     case 'string':
     case 'binary':
+    case 'variant':
       return { physical: PHYSICAL.BYTE_ARRAY, fixedLength: 0 };
   }
 }
@@ -90,6 +94,8 @@ function annotation(type: PrimitiveType): Partial<SchemaElement> {
         ...(type.adjusted ? { converted: CONVERTED.TIMESTAMP_MICROS } : {}),
         logical: { id: LOGICAL.TIMESTAMP, adjusted: type.adjusted, unit: 2 },
       };
+    case 'timestamp_ns':
+      return { logical: { id: LOGICAL.TIMESTAMP, adjusted: type.adjusted, unit: 3 } };
     case 'decimal':
       return {
         converted: CONVERTED.DECIMAL,
@@ -127,6 +133,24 @@ export function flattenSchema(schema: TableSchema, fieldIds: boolean): { element
       repetition: field.required ? REPETITION.REQUIRED : REPETITION.OPTIONAL,
       ...(fieldIds ? { fieldId: field.id } : {}),
     };
+    if (type.kind === 'variant') {
+      elements.push({ ...element, childCount: 2, logical: { id: LOGICAL.VARIANT } });
+      for (const [index, name] of (['metadata', 'value'] as const).entries()) {
+        elements.push({ name, repetition: REPETITION.REQUIRED, physical: PHYSICAL.BYTE_ARRAY });
+        leaves.push({
+          fieldId: field.id,
+          type: { kind: 'binary' },
+          physical: PHYSICAL.BYTE_ARRAY,
+          fixedLength: 0,
+          path: [...path, name],
+          steps: [...steps, { into: 'field', index, optional: false }],
+          maxDefinition: definition,
+          maxRepetition: repetition,
+          variantPart: index as 0 | 1,
+        });
+      }
+      return;
+    }
     if (isPrimitive(type)) {
       const { physical, fixedLength } = physicalType(type);
       elements.push({

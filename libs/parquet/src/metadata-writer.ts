@@ -95,7 +95,7 @@ function writeLogical(thrift: ThriftWriter, element: SchemaElement, logical: Log
   } else if (logical.id === LOGICAL.TIME || logical.id === LOGICAL.TIMESTAMP) {
     thrift.bool(1, logical.adjusted!);
     thrift.struct(2, () => thrift.struct(logical.unit!, () => {}));
-  }
+  } else if (logical.id === LOGICAL.VARIANT) thrift.i8(1, 1);
 }
 
 function writeRowGroup(thrift: ThriftWriter, group: RowGroupMetadata, ordinal: number): void {

@@ -39,6 +39,7 @@ export function adapt(vector: Vector, node: FileNode, type: ColumnType): Vector 
     });
     return { ...vector, fields };
   }
+  if (node.type.kind === 'variant' && type.kind === 'variant') return vector;
   if (node.kind === 'list' && type.kind === 'list' && vector.kind === 'list')
     return { ...vector, element: adapt(vector.element, node.element, type.element) };
   if (node.kind === 'map' && type.kind === 'map' && vector.kind === 'map') {
@@ -71,6 +72,7 @@ export function nullVector(type: ColumnType, length: number): Vector {
     case 'long':
     case 'time':
     case 'timestamp':
+    case 'timestamp_ns':
       return { kind: 'int64', ...base, values: new Int32Array(2 * length) };
     case 'float':
       return { kind: 'float', ...base, values: new Float32Array(length) };
@@ -80,6 +82,8 @@ export function nullVector(type: ColumnType, length: number): Vector {
       if (type.precision <= 9) return { kind: 'int32', ...base, values: new Int32Array(length) };
       if (type.precision <= 18) return { kind: 'int64', ...base, values: new Int32Array(2 * length) };
       break;
+    case 'variant':
+      return { kind: 'struct', ...base, fields: [1, 2].map(() => nullVector({ kind: 'binary' }, length)) };
     case 'struct':
       return { kind: 'struct', ...base, fields: type.fields.map((field) => nullVector(field.type, length)) };
     case 'list':

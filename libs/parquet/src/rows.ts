@@ -6,13 +6,16 @@ import {
   isValid,
   type ListVector,
   type MapVector,
+  type StructVector,
   type Vector,
+  variantFromJson,
+  variantToJson,
 } from '@millrace/columns';
 import type { ColumnType, Field, TableSchema } from '@millrace/schema';
 
 /**
  * A value as a plain object holds it: boolean; number for int, float, double and date (days); bigint for long, time and
- * timestamp (microseconds) and for decimal (unscaled); string for string and uuid; Uint8Array for binary and fixed;
+ * timestamp (microseconds, timestamp_ns nanoseconds) and for decimal (unscaled); string for string, uuid and variant (JSON text); Uint8Array for binary and fixed;
  * an array for a list; a Map for a map; an object by field names for a struct; null. Going in, numbers will do for
  * bigints, objects for maps with string keys, and undefined for null.
  */
@@ -62,12 +65,15 @@ function vectorOf(type: ColumnType, values: unknown[], place: string): Vector {
     case 'long':
     case 'time':
     case 'timestamp':
+    case 'timestamp_ns':
       return { kind: 'int64', ...base, values: pairs(values) };
     case 'decimal':
       if (type.precision <= 9)
         return { kind: 'int32', ...base, values: Int32Array.from(values, (value) => Number(value ?? 0)) };
       if (type.precision <= 18) return { kind: 'int64', ...base, values: pairs(values) };
       return bytes(base, values, (value) => bigEndian(value as bigint | number, decimalBytes(type.precision)));
+    case 'variant':
+      return variantFromJson(bytes(base, values, (value) => encoder.encode(value as string)));
     case 'string':
       return bytes(base, values, (value) => encoder.encode(value as string));
     case 'uuid':
@@ -161,6 +167,7 @@ function valueAt(type: ColumnType, vector: Vector, i: number): unknown {
     case 'bytes':
       return scalarOf(type, vector.source.subarray(vector.starts[i]!, vector.starts[i]! + vector.lengths[i]!));
     case 'struct':
+      if (type.kind === 'variant') return variantText(vector, i);
       return type.kind === 'struct' ? structAt(type.fields, vector.fields, i) : null;
     case 'list':
       return type.kind === 'list' ? elements(vector, i, (j) => valueAt(type.element, vector.element, j)) : null;
@@ -173,6 +180,13 @@ function valueAt(type: ColumnType, vector: Vector, i: number): unknown {
 
 function elements<T>({ offsets }: ListVector | MapVector, i: number, at: (j: number) => T): T[] {
   return Array.from({ length: offsets[i + 1]! - offsets[i]! }, (_, n) => at(offsets[i]! + n));
+}
+
+function variantText(vector: StructVector, i: number): string {
+  const [metadata, value] = (vector.fields as BytesVector[]).map(({ source, starts, lengths }) =>
+    source.subarray(starts[i]!, starts[i]! + lengths[i]!),
+  );
+  return variantToJson(metadata!, value!);
 }
 
 function scalarOf(type: ColumnType, value: Uint8Array): unknown {

@@ -81,7 +81,7 @@ describe('Iceberg schema JSON', () => {
     ['{', /is not JSON/],
     ['{}', /no "fields"/],
     ['{"fields":[{"id":1,"name":"a","required":false,"type":"decimal(40,2)"}]}', /a has an impossible type/],
-    ['{"fields":[{"id":1,"name":"a","required":false,"type":"variant"}]}', /Column a has the type "variant"/],
+    ['{"fields":[{"id":1,"name":"a","required":false,"type":"geometry"}]}', /Column a has the type "geometry"/],
     ['{"fields":[{"id":1,"name":"a","type":"int"}]}', /a: "required" is not true or false/],
     ['{"fields":[{"id":-1,"name":"a","required":true,"type":"int"}]}', /the id of a is not a whole number/],
     [

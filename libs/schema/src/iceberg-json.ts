@@ -83,6 +83,8 @@ export function primitiveName(type: PrimitiveType): string {
       return `fixed[${type.length}]`;
     case 'timestamp':
       return type.adjusted ? 'timestamptz' : 'timestamp';
+    case 'timestamp_ns':
+      return type.adjusted ? 'timestamptz_ns' : 'timestamp_ns';
     default:
       return type.kind;
   }
@@ -103,7 +105,19 @@ export function typeName(type: ColumnType): string {
 }
 
 const MAX_DEPTH = 100;
-const SIMPLE = new Set(['boolean', 'int', 'long', 'float', 'double', 'date', 'time', 'string', 'uuid', 'binary']);
+const SIMPLE = new Set([
+  'boolean',
+  'int',
+  'long',
+  'float',
+  'double',
+  'date',
+  'time',
+  'string',
+  'uuid',
+  'binary',
+  'variant',
+]);
 
 /**
  * Reads Iceberg schema JSON. Without "last-column-id" the largest id in the schema is taken, without "schema-id" 0.
@@ -188,6 +202,8 @@ function readType(json: unknown, path: string, ids: Set<number>, depth: number):
 function readPrimitive(name: string, path: string): PrimitiveType {
   if (SIMPLE.has(name)) return { kind: name } as PrimitiveType;
   if (name === 'timestamp' || name === 'timestamptz') return { kind: 'timestamp', adjusted: name === 'timestamptz' };
+  if (name === 'timestamp_ns' || name === 'timestamptz_ns')
+    return { kind: 'timestamp_ns', adjusted: name === 'timestamptz_ns' };
   const decimal = /^decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)$/.exec(name);
   if (decimal) {
     const [precision, scale] = [Number(decimal[1]), Number(decimal[2])];

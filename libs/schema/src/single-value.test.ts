@@ -24,6 +24,13 @@ describe('single values', () => {
     [{ kind: 'time' }, 81_068_123_456n, '406509e012000000', '22:31:08.123456'],
     [{ kind: 'timestamp', adjusted: false }, 1_510_871_468_123_456n, '40a5282d215e0500', '2017-11-16T22:31:08.123456'],
     [{ kind: 'timestamp', adjusted: true }, -1n, 'ffffffffffffffff', '1969-12-31T23:59:59.999999+00:00'],
+    [{ kind: 'timestamp_ns', adjusted: true }, -1n, 'ffffffffffffffff', '1969-12-31T23:59:59.999999999+00:00'],
+    [
+      { kind: 'timestamp_ns', adjusted: false },
+      1_510_871_468_123_456_789n,
+      '1585c56698b1f714',
+      '2017-11-16T22:31:08.123456789',
+    ],
     [{ kind: 'string' }, 'ABCé', '414243c3a9', 'ABCé'],
     [{ kind: 'string' }, '\ufeffA', 'efbbbf41', '\ufeffA'],
     [

@@ -3,7 +3,7 @@ import { primitiveName } from './iceberg-json.ts';
 import type { PrimitiveType } from './table-schema.ts';
 
 /**
- * One value in memory: boolean → boolean; int, date (days) → number; long, time, timestamp (µs) → bigint; float, double →
+ * One value in memory: boolean → boolean; int, date (days) → number; long, time, timestamp (µs), timestamp_ns → bigint; float, double →
  * number; decimal → unscaled bigint; string, uuid (canonical text) → string; fixed, binary → bytes.
  */
 export type SingleValue = boolean | number | bigint | string | Uint8Array;
@@ -11,7 +11,7 @@ export type SingleValue = boolean | number | bigint | string | Uint8Array;
 /**
  * Iceberg's binary single-value form (specification, appendix D), in which bounds travel:
  *
- *   boolean 1 byte · int, date 4 LE · long, time, timestamp 8 LE · float 4 LE · double 8 LE · string UTF-8
+ *   boolean 1 byte · int, date 4 LE · long, time, timestamp, timestamp_ns 8 LE · float 4 LE · double 8 LE · string UTF-8
  *   uuid 16 BE · fixed, binary as they are · decimal: unscaled, two's complement, BE, as few bytes as hold it
  */
 export function encodeSingleValue(type: PrimitiveType, value: SingleValue): Uint8Array {
@@ -24,6 +24,7 @@ export function encodeSingleValue(type: PrimitiveType, value: SingleValue): Uint
     case 'long':
     case 'time':
     case 'timestamp':
+    case 'timestamp_ns':
       return view(8, (v) => v.setBigInt64(0, value as bigint, true));
     case 'float':
       return view(4, (v) => v.setFloat32(0, value as number, true));
@@ -38,6 +39,8 @@ export function encodeSingleValue(type: PrimitiveType, value: SingleValue): Uint
     case 'fixed':
     case 'binary':
       return value as Uint8Array;
+    case 'variant':
+      throw noVariant();
   }
 }
 
@@ -66,6 +69,7 @@ export function decodeSingleValue(type: PrimitiveType, bytes: Uint8Array): Singl
       return bytes.length === 4 ? BigInt(data.getInt32(0, true)) : data.getBigInt64(0, true);
     case 'time':
     case 'timestamp':
+    case 'timestamp_ns':
       sized(8);
       return data.getBigInt64(0, true);
     case 'float':
@@ -86,8 +90,14 @@ export function decodeSingleValue(type: PrimitiveType, bytes: Uint8Array): Singl
       return bytes;
     case 'binary':
       return bytes;
+    case 'variant':
+      throw noVariant();
   }
 }
+
+/** Neither bounds nor defaults (specification, "Variants"). */
+const noVariant = () =>
+  new MillraceError('unsupported', 'A variant has no single-value form', { code: 'single-value' });
 
 /** Iceberg's JSON single-value form (appendix D): decimals, dates, times, uuids as text; fixed and binary as hex. */
 export function singleValueToJson(type: PrimitiveType, value: SingleValue): unknown {
@@ -100,6 +110,8 @@ export function singleValueToJson(type: PrimitiveType, value: SingleValue): unkn
       return timestampText(value as bigint).slice(11);
     case 'timestamp':
       return timestampText(value as bigint) + (type.adjusted ? '+00:00' : '');
+    case 'timestamp_ns':
+      return nanosText(value as bigint) + (type.adjusted ? '+00:00' : '');
     case 'long': {
       // Digits as text where a JSON number, once read by JavaScript, would be another one.
       const number = Number(value);
@@ -156,6 +168,8 @@ function readJson(type: PrimitiveType, json: unknown): SingleValue | undefined {
       return text === undefined ? undefined : readTimestamp(`1970-01-01T${text}`, false);
     case 'timestamp':
       return text === undefined ? undefined : readTimestamp(text, type.adjusted);
+    case 'timestamp_ns':
+      return text === undefined ? undefined : readNanos(text, type.adjusted);
     case 'uuid':
       return text && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text) ? text.toLowerCase() : undefined;
     case 'string':
@@ -191,6 +205,18 @@ export function timestampText(micros: bigint): string {
   const seconds = micros >= 0n ? micros / 1_000_000n : -((-micros + 999_999n) / 1_000_000n);
   const fraction = String(micros - seconds * 1_000_000n).padStart(6, '0');
   return `${new Date(Number(seconds) * 1000).toISOString().slice(0, -5)}.${fraction}`;
+}
+
+/** Nanoseconds since the epoch likewise, with nine fraction digits. */
+export function nanosText(nanos: bigint): string {
+  const micros = nanos >= 0n ? nanos / 1000n : -((-nanos + 999n) / 1000n);
+  return timestampText(micros) + String(nanos - micros * 1000n).padStart(3, '0');
+}
+
+function readNanos(text: string, adjusted: boolean): bigint | undefined {
+  const match = /^(.*\.\d{6})(\d{1,3})(Z|\+00:00)?$/.exec(text);
+  const micros = readTimestamp(match ? match[1]! + (match[3] ?? '') : text, adjusted);
+  return micros === undefined ? undefined : micros * 1000n + BigInt((match?.[2] ?? '').padEnd(3, '0'));
 }
 
 /** An unscaled decimal as plain digits with exactly `scale` of them after the point. */

@@ -15,10 +15,14 @@ export type ColumnType =
   | { kind: 'time' }
   /** Microseconds since the epoch; adjusted = UTC ("timestamptz"), else local ("timestamp"). */
   | { kind: 'timestamp'; adjusted: boolean }
+  /** Nanoseconds since the epoch, of Iceberg v3 tables only. */
+  | { kind: 'timestamp_ns'; adjusted: boolean }
   | { kind: 'string' }
   | { kind: 'uuid' }
   | { kind: 'fixed'; length: number }
   | { kind: 'binary' }
+  /** A value of any shape, of Iceberg v3 tables. It has no bounds, no default and is no map's key. */
+  | { kind: 'variant' }
   | StructType
   | ListType
   | MapType;
