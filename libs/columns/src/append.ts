@@ -23,7 +23,9 @@ export interface AppendResult {
   error?: MillraceError;
 }
 
-const CHUNK = 256;
+// Records decoded at a time. After a broken one it begins small again: what was decoded behind it is decoded once more.
+const FIRST_CHUNK = 16;
+const LARGEST_CHUNK = 256;
 
 /**
  * Appends records [from, to) of the index as rows. Stops before the first that can't be decoded and says why; the caller
@@ -38,8 +40,8 @@ export function appendRecords(
 ): AppendResult {
   rows.source = index.bytes;
   let at = from;
-  while (at < to) {
-    const end = Math.min(to, at + CHUNK);
+  for (let size = FIRST_CHUNK; at < to; size = Math.min(LARGEST_CHUNK, size * 2)) {
+    const end = Math.min(to, at + size);
     const good = appendChunk(rows, decoders, index, at, end);
     at += good;
     if (at < end) return { appended: at - from, error: explain(rows, decoders, index, at) };
