@@ -1,9 +1,10 @@
 import type { ColumnRef } from './avro-step.ts';
 import { type Column, reserve, setNull } from './column.ts';
-import { emitJson, type JsonWriter } from './json-emit.ts';
+import { emitJson } from './json-emit.ts';
 import * as format from './json-format.ts';
 import * as keys from './json-keys.ts';
 import * as number from './json-number.ts';
+import type { JsonWriter } from './json-properties.ts';
 import * as scan from './json-scan.ts';
 import type { JsonPlan } from './json-step.ts';
 import { storeDefault } from './store.ts';
@@ -36,7 +37,8 @@ export const repeated = (plan: JsonPlan): ColumnRef[] =>
  * Names in it: s = source, p = position, e = the record's end, n = row, c7 = column 7, d7 = the domain of list 7.
  */
 export function generateJson(plan: JsonPlan): JsonGenerated {
-  const writer: JsonWriter = { functions: [], constants: [], isSplit: plan.columns.length > COLUMNS_IN_ONE, next: 0 };
+  const isSplit = plan.columns.length > COLUMNS_IN_ONE;
+  const writer: JsonWriter = { shared: [], functions: [], constants: [], isSplit, next: 0 };
   const body = emitJson(writer, plan.root, 'n', 0);
   const absent = plan.absent.map(({ column, json }) =>
     json === undefined
@@ -45,7 +47,7 @@ export function generateJson(plan: JsonPlan): JsonGenerated {
   );
   const lists = repeated(plan);
   const variables = [...plan.columns.map(({ index }) => `c${index}`), ...lists.map(({ index }) => `d${index}`)];
-  const declared = `let ${[...variables, 'view'].join(', ')};`;
+  const declared = `let ${[...variables, ...writer.shared, 'view'].join(', ')};`;
   const text = `"use strict";
 const { ${Object.keys(RUNTIME).join(', ')} } = R;
 ${writer.isSplit ? declared : ''}
