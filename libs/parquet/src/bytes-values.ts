@@ -33,8 +33,8 @@ export function bytesValues(options: {
   const { fixedLength, signed } = options;
   const header = fixedLength === 0 ? 4 : 0;
   const dictionary = bytesDictionary();
-  const plain = new ByteBuffer(65_536);
-  let indices = new Int32Array(32_768);
+  const plain = new ByteBuffer(4096);
+  let indices = new Int32Array(1024);
   const keys = entryKeys();
   const map = entryMap();
   let count = 0;
@@ -146,10 +146,12 @@ export function bytesValues(options: {
         }
       }
     },
-    writePage(out: ByteBuffer): PageValues {
-      if (inDictionary && !decided && count > 0) {
+    writePage(out: ByteBuffer, expectedValues: number): PageValues {
+      // The chunk's first page knows better than its first values did, above all when it is the last one too.
+      if (inDictionary && count > 0 && (before.values === 0 || !decided)) {
         const tried = before.values + count;
-        if (!dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, tried))
+        const expected = decided ? expectedValues : tried;
+        if (!dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, expected))
           leaveDictionary();
       }
       const { min, max } = inDictionary

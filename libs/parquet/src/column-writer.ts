@@ -151,7 +151,7 @@ export class ColumnWriter {
 
   /** Ends the chunk and, if it is not the file's last, begins the next. */
   endChunk(last: boolean): WrittenChunk {
-    if (this.#pageRows > 0) this.#endPage();
+    if (this.#pageRows > 0) this.#endPage(this.#levelsOfChunk + this.#levels.count);
     // Pages of nulls alone name the dictionary too, so it is there even when it is empty.
     const empty = this.#pageEncodings.has(ENCODING.RLE_DICTIONARY) ? { count: 0, bytes: new Uint8Array(0) } : undefined;
     const dictionary = this.#memory.values.endChunk() ?? empty;
@@ -204,10 +204,9 @@ export class ColumnWriter {
     giveMemory(this.#leaf, this.#memory);
   }
 
-  #endPage(): void {
+  #endPage(expectedValues = this.#expectedValues()): void {
     const { page } = scratch;
     page.length = 0;
-    const expectedValues = this.#expectedValues();
     const levels = this.#levels.count;
     let repetitionBytes = 0;
     if (this.#options.pageVersion === 1) this.#levels.write(page);

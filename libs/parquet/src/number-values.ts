@@ -22,7 +22,7 @@ const unentered = new Int32Array(2 * BLOCK);
 export function numberValues(kind: NumberKind): ValueWriter {
   const width = kind === 'int32' || kind === 'float' ? 1 : 2;
   const dictionary = numberDictionary(width);
-  let page = new Int32Array(32_768 * width);
+  let page = new Int32Array(1024 * width);
   let count = 0;
   /** Values of the chunk before this page, and entries of its dictionary. */
   let earlier = 0;
@@ -42,14 +42,19 @@ export function numberValues(kind: NumberKind): ValueWriter {
     return doubleRange(new Float64Array(page.buffer), count);
   };
 
-  /** Looks the page up; false, once and for the chunk, when the dictionary does not pay or has grown too large. */
-  const lookUp = (expectedValues: number): boolean => {
+  /**
+   * Looks the page up, whose values may all be one; false, once and for the chunk, when the dictionary does not pay or has
+   * grown too large.
+   */
+  const lookUp = (expectedValues: number, alike: boolean): boolean => {
     if (indices.length < count) indices = new Int32Array(page.length / width);
     indices.set(mapped.subarray(0, mappedCount));
     for (let from = mappedCount; ; from += BLOCK) {
-      const to = Math.min(count, from + BLOCK);
-      if (width === 1) indexWords(dictionary, page, from, to, indices);
-      else indexPairs(dictionary, page, from, to, indices);
+      const to = alike ? count : Math.min(count, from + BLOCK);
+      const end = alike ? Math.min(to, from + 1) : to;
+      if (width === 1) indexWords(dictionary, page, from, end, indices);
+      else indexPairs(dictionary, page, from, end, indices);
+      if (alike) indices.fill(indices[from]!, from, to);
       if (!decided && (earlier + to >= SAMPLE_VALUES || to === count)) {
         const tried = earlier + to;
         decided = tried >= SAMPLE_VALUES;
@@ -115,7 +120,9 @@ export function numberValues(kind: NumberKind): ValueWriter {
     },
     writePage(out: ByteBuffer, expectedValues: number): PageValues {
       const { min, max, nanCount } = range();
-      if (inDictionary && count > 0) inDictionary = lookUp(expectedValues);
+      // Of floats, zeros of both signs have one range.
+      const alike = (kind === 'int32' || kind === 'int64') && count > 0 && Buffer.compare(min!, max!) === 0;
+      if (inDictionary && count > 0) inDictionary = lookUp(expectedValues, alike);
       let used: number = ENCODING.RLE_DICTIONARY;
       if (inDictionary) {
         const bits = bitWidth(Math.max(0, dictionary.count - 1));

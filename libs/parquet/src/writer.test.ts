@@ -75,7 +75,7 @@ test('a chunk leaves its dictionary when that stops paying, and tells its encodi
   const rows: Row[] = Array.from({ length: 60_000 }, (_, i) => ({
     few: i % 50 === 0 ? null : `value ${i % 7}`,
     many: `${i}-${Math.imul(i, 2_654_435_761)}`,
-    grows: i < 10_000 ? `start ${i % 10}` : `${'later '.repeat(8)}${i}`,
+    grows: i < 25_000 ? `start ${i % 10}` : `${'later '.repeat(8)}${i}`,
     id: BigInt(i) * 1_000_003n,
     code: i % 1000,
   }));
@@ -90,6 +90,29 @@ test('a chunk leaves its dictionary when that stops paying, and tells its encodi
   const stats = footer(bytes).rowGroups[0]!.chunks[2]!.encodingStats.filter((page) => page.pageType === 0);
   expect(stats.map((page) => page.encoding).sort()).toEqual([0, 8]);
   expect(await rowsOf((await openBytes(bytes)).read())).toEqual(rows);
+});
+
+test('a chunk that ends with its first page is judged by what it holds, not by what a row group might', async () => {
+  const schema = tableOf({ text: { kind: 'string' }, number: { kind: 'long' } });
+  let state = 1;
+  const rowsOfLength = (length: number): Row[] =>
+    Array.from({ length }, () => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+      const number = state >>> 19;
+      return { text: `${number + 10_000}`, number: BigInt(number) };
+    });
+  const encodings = async (length: number) => {
+    const { bytes } = await writeRows(schema, rowsOfLength(length), { batchRows: 3000 });
+    return footer(bytes).rowGroups[0]!.chunks.map((chunk) => chunk.encodings);
+  };
+  expect(await encodings(7000)).toEqual([
+    [0, 3],
+    [0, 3],
+  ]);
+  expect(await encodings(60_000)).toEqual([
+    [0, 3, 8],
+    [0, 3, 8],
+  ]);
 });
 
 test('row groups end by rows and by bytes, and the estimate follows the file', async () => {
