@@ -8,7 +8,10 @@ import { createPlainDecoder } from './plain-decoder.ts';
 import { createRowBuilder } from './row-builder.ts';
 import { indexOf, rowsOf } from './rows.test.fixture.ts';
 
-const SEED = 20261122;
+// MILLRACE_FUZZ_ROUNDS makes the runs longer, MILLRACE_FUZZ_SEED others.
+const SEED = Number(process.env['MILLRACE_FUZZ_SEED'] ?? 20_261_122);
+const ROUNDS = process.env['MILLRACE_FUZZ_ROUNDS'] ? Number(process.env['MILLRACE_FUZZ_ROUNDS']) : undefined;
+const LONG_MS = 30_000 + 500 * (ROUNDS ?? 0);
 
 function build(shape: Shape): Model {
   let names = 0;
@@ -62,7 +65,7 @@ const expectedRow = (model: Model, value: unknown, table: TableSchema) => {
 };
 
 describe('Avro decoders', () => {
-  it('give what avsc was given, generated and interpreted alike', () => {
+  it('give what avsc was given, generated and interpreted alike', { timeout: LONG_MS }, () => {
     fc.assert(
       fc.property(topics(12), ({ model, values }) => {
         const type = avscType(model.avro);
@@ -74,11 +77,11 @@ describe('Avro decoders', () => {
           expect(rows).toEqual(values.map((value) => expectedRow(model, value, table)));
         }
       }),
-      { seed: SEED, numRuns: 120 },
+      { seed: SEED, numRuns: ROUNDS ?? 120 },
     );
   });
 
-  it('agree on broken records, and leave nothing of them in the rows', () => {
+  it('agree on broken records, and leave nothing of them in the rows', { timeout: LONG_MS }, () => {
     const mutation = fc.record({ at: fc.nat(200), byte: fc.nat(255), cut: fc.option(fc.nat(200)), extra: fc.nat(2) });
     fc.assert(
       fc.property(topics(8), fc.array(mutation, { minLength: 8, maxLength: 8 }), ({ model, values }, mutations) => {
@@ -99,7 +102,7 @@ describe('Avro decoders', () => {
         for (const { code, kind } of generated!.broken) expect([code, kind]).toEqual(['record-undecodable', 'corrupt']);
         expect(generated!.rows.length + generated!.broken.length).toBe(values.length);
       }),
-      { seed: SEED, numRuns: 150 },
+      { seed: SEED, numRuns: ROUNDS ?? 150 },
     );
   });
 

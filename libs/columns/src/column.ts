@@ -65,14 +65,7 @@ export function createColumn(type: ColumnType, domain: Domain, domains: Domain[]
     domain,
     children: [],
     childDomain,
-    validity: NONE.bytes,
-    ints: NONE.ints,
-    floats: NONE.floats,
-    doubles: NONE.doubles,
-    flags: NONE.bytes,
-    starts: NONE.ints,
-    lengths: NONE.ints,
-    offsets: NONE.ints,
+    ...emptyArrays(),
     scratch: NONE.bytes,
     scratchLength: 0,
     constants: new Map(),
@@ -81,6 +74,17 @@ export function createColumn(type: ColumnType, domain: Domain, domains: Domain[]
   for (const child of childTypes(type)) column.children.push(createColumn(child, childDomain ?? domain, domains));
   return column;
 }
+
+const emptyArrays = () => ({
+  validity: NONE.bytes,
+  ints: NONE.ints,
+  floats: NONE.floats,
+  doubles: NONE.doubles,
+  flags: NONE.bytes,
+  starts: NONE.ints,
+  lengths: NONE.ints,
+  offsets: NONE.ints,
+});
 
 function childTypes(type: ColumnType): ColumnType[] {
   if (type.kind === 'struct') return type.fields.map((field) => field.type);
@@ -180,6 +184,24 @@ export function truncate(domain: Domain, length: number, end: number): void {
 function setBits(bits: Uint8Array, from: number, to: number): void {
   for (; from < to && (from & 7) !== 0; from++) bits[from >> 3]! |= 1 << (from & 7);
   if (from < to) bits.fill(255, from >> 3, (to + 7) >> 3);
+}
+
+const KEPT_ROWS = 1 << 16;
+const KEPT_SCRATCH = 4 << 20;
+
+/** Forgets all rows. Keeps the memory, but of a size that one giant batch asked for not for ever. */
+export function clear(domain: Domain): void {
+  const { length, capacity } = domain;
+  truncate(domain, 0, length);
+  for (const column of domain.columns) {
+    if (column.scratch.length > KEPT_SCRATCH && column.scratchLength < column.scratch.length / 4)
+      column.scratch = NONE.bytes;
+    column.scratchLength = 0;
+    column.constants.clear();
+  }
+  if (capacity <= KEPT_ROWS || length >= capacity / 4) return;
+  for (const column of domain.columns) Object.assign(column, emptyArrays());
+  domain.capacity = 0;
 }
 
 /** Makes room for `length` bytes in a column's scratch and takes them; answers where they start. */

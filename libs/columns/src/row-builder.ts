@@ -1,11 +1,11 @@
 import type { TableSchema } from '@millrace/schema';
-import { type Column, createColumn, createDomain, type Domain, takeScratch, truncate } from './column.ts';
+import { type Column, clear, createColumn, createDomain, type Domain, takeScratch } from './column.ts';
 import { variantFromJson } from './variant.ts';
 import type { BytesVector, ColumnBatch, Vector } from './vector.ts';
 
 /**
  * Rows of a table while they are gathered: growing columns that decoders append to (appendRecords) and that batch() shows
- * as vectors. Memory is kept from one reset to the next.
+ * as vectors. Memory is kept from one reset to the next, as much as rows of their size need.
  */
 export interface RowBuilder {
   readonly schema: TableSchema;
@@ -37,13 +37,7 @@ export function createRowBuilder(schema: TableSchema): RowBuilder {
     },
     batch: () => ({ schema, length: top.length, columns: columns.map((column) => toVector(column, rows.source)) }),
     reset() {
-      for (const domain of domains) {
-        truncate(domain, 0, domain.length);
-        for (const column of domain.columns) {
-          column.scratchLength = 0;
-          column.constants.clear();
-        }
-      }
+      domains.forEach(clear);
     },
   };
   return rows;
