@@ -70,6 +70,7 @@ export class ColumnReader {
 
   /** Its memory serves other columns. What it has answered is void. */
   close(): void {
+    this.#decoder.close();
     for (const memory of this.#memory) givePageMemory(memory);
   }
 

@@ -35,7 +35,7 @@ export class LeafRowsBuilder {
   #raw: RawValues;
   readonly #none: RawValues;
   #dictionary: Entries['dictionary'] | undefined;
-  /** The strings' buffer as long as it is the only one. */
+  /** The dictionary that holds the strings, as long as there is no other buffer. */
   #first: Uint8Array | undefined;
   #sourceLength = 0;
   /** How far the places in a buffer have moved, in the memory's `source`. */
@@ -169,17 +169,18 @@ export class LeafRowsBuilder {
   /** The buffer that all strings so far lie in, and how far the places of these move there. */
   #sourceOf(more: RawBytes): { source: Uint8Array; shift: number } {
     const { source, count, starts, lengths, entries } = more;
-    if (this.#first === undefined || (this.#first === source && this.#sourceLength === 0)) {
+    // A dictionary stays where it is, as long as it is the only buffer.
+    if (entries !== undefined && this.#sourceLength === 0 && (this.#first ?? source) === source) {
       this.#first = source;
       return { source, shift: 0 };
     }
-    if (this.#sourceLength === 0) {
+    if (this.#sourceLength === 0 && this.#first !== undefined) {
       this.#keep(this.#first);
       this.#places.set(this.#first, 0);
     }
     let shift = this.#places.get(source);
     if (shift === undefined && count > 0) {
-      // A dictionary goes as a whole and once; of a page only the bytes that are wanted, which follow each other there.
+      // Of a page, which goes, only the bytes that are wanted: they follow each other there.
       const low = entries === undefined ? starts[0]! : 0;
       const high = entries === undefined ? starts[count - 1]! + lengths[count - 1]! : source.length;
       shift = this.#sourceLength - low;

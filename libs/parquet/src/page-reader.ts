@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import { corrupt } from './corrupt.ts';
 import { decompressPage } from './decompress.ts';
 import type { LeafNode } from './file-schema.ts';
-import { ENCODING, PAGE } from './format.ts';
+import { CODEC, ENCODING, PAGE } from './format.ts';
 import { onlyRun, readBitPacked, readHybrid } from './hybrid-reader.ts';
 import { bitWidth } from './hybrid-writer.ts';
 import type { ChunkMetadata } from './metadata-writer.ts';
@@ -65,6 +65,9 @@ export class PageDecoder {
   readonly #limits: PageLimits;
   readonly #memory: PageMemory;
   #dictionary: RawValues | undefined;
+  #dictionaryBytes: Uint8Array | undefined;
+  /** The page at hand, decompressed. */
+  #pageBytes: Uint8Array | undefined;
 
   constructor(leaf: LeafNode, chunk: ChunkMetadata, limits: PageLimits, memory: PageMemory) {
     this.#leaf = leaf;
@@ -83,9 +86,33 @@ export class PageDecoder {
     return undefined;
   }
 
+  /** Nothing that it has decoded is needed any more. */
+  close(): void {
+    this.#release(this.#pageBytes);
+    this.#release(this.#dictionaryBytes);
+    this.#pageBytes = this.#dictionaryBytes = undefined;
+  }
+
+  #decompress(body: Uint8Array, sizeBytes: number): Uint8Array {
+    this.#release(this.#pageBytes);
+    this.#pageBytes = decompressPage(this.#chunk.codec, body, sizeBytes);
+    return this.#pageBytes;
+  }
+
+  /**
+   * Gives memory that was decompressed into back at once. The garbage collector, which would find it by and by, is
+   * driven by it, and took a tenth of the time.
+   */
+  #release(bytes: Uint8Array | undefined): void {
+    if (bytes === undefined || this.#chunk.codec === CODEC.UNCOMPRESSED) return;
+    const { buffer } = bytes;
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length && !buffer.detached) buffer.transfer(0);
+  }
+
   #readDictionary({ header, body, sizeBytes }: RawPage): void {
     const count = header.struct(7, 'DictionaryPageHeader')?.size(1) ?? 0;
     const bytes = decompressPage(this.#chunk.codec, body, sizeBytes);
+    this.#dictionaryBytes = bytes;
     // It outlives the pages, so it has memory of its own.
     this.#dictionary = this.#values(ENCODING.PLAIN, bytes, 0, count, pageMemory());
   }
@@ -93,7 +120,7 @@ export class PageDecoder {
   #readV1({ body, sizeBytes }: RawPage, data: ThriftStruct | undefined): Page {
     if (data === undefined) throw corrupt('a data page has no header of its own');
     const count = this.#count(data.size(1));
-    const bytes = decompressPage(this.#chunk.codec, body, sizeBytes);
+    const bytes = this.#decompress(body, sizeBytes);
     let at = 0;
     const levels = (name: 'repetition' | 'definition', encoding: number): Levels => {
       const max = this.#leaf[name];
@@ -128,7 +155,7 @@ export class PageDecoder {
     const values = body.subarray(levelBytes);
     // A page of nulls only has nothing that could have been compressed.
     const compressed = data.bool(7, true) && values.length > 0;
-    const bytes = compressed ? decompressPage(this.#chunk.codec, values, sizeBytes - levelBytes) : values;
+    const bytes = compressed ? this.#decompress(values, sizeBytes - levelBytes) : values;
     return this.#page(count, repetition, definition, data.number(4), bytes, 0, true);
   }
 
