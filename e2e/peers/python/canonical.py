@@ -30,8 +30,8 @@ def binary(value):
 
 
 def pairs(items):
-    """A map: its pairs, sorted by key (which Avro and our tables have as strings)."""
-    return sorted(items, key=lambda pair: pair[0].encode())
+    """A map: its pairs, sorted by the text of the key."""
+    return sorted(items, key=lambda pair: str(pair[0]).encode())
 
 
 def line(row):

@@ -1,10 +1,14 @@
 """Protobuf values (decoded by Google's library) in canonical form, by the mapping of types.md."""
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+import datetime
+import json
+
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 from google.protobuf.descriptor import FieldDescriptor
 
 from canonical import binary, decimal_text, floating, pairs
 
+WRAPPERS = {f"google.protobuf.{kind}Value" for kind in "Double Float Int64 UInt64 Int32 UInt32 Bool String Bytes".split()}
 UNSIGNED_LONGS = (FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64)
 
 
@@ -28,7 +32,14 @@ class ProtobufSchema:
         imported = {dependency for file in files for dependency in file.dependency}
         (self.main,) = [file for file in files if file.name not in imported]
         self.pool = pool
-        self.message = self._message([0])
+        self.message = self._message([self._main()])
+
+    def _main(self):
+        """The first message of the file that no other one of it uses, else the first."""
+        first = "." + self.main.package + "." if self.main.package else "."
+        used = {field.type_name for message in self.main.message_type for field in message.field if field.type_name != first + message.name}
+        free = [at for at, message in enumerate(self.main.message_type) if first + message.name not in used]
+        return (free or [0])[0]
 
     def _message(self, indexes):
         scope, name = self.main.message_type, self.main.package
@@ -88,11 +99,19 @@ def scalar(field, value):
             if rest:
                 raise ValueError(f"{field.full_name} is finer than a microsecond")
             return value.seconds * 1_000_000 + micros
-        if field.message_type.file.package.startswith("google."):
+        name = field.message_type.full_name
+        if name in WRAPPERS:
+            return scalar(field.message_type.fields_by_name["value"], value.value)
+        if name == "google.protobuf.Struct":
+            return json.dumps(json_format.MessageToDict(value), separators=(",", ":"), ensure_ascii=False)
+        if name == "google.type.Date":
+            return (datetime.date(value.year, value.month, value.day) - datetime.date(1970, 1, 1)).days
+        if field.message_type.file.package.startswith("google.") and name != "google.protobuf.Duration":
             raise TypeError(f"no canonical form for {field.message_type.full_name}")
         return struct(value)
     if field.enum_type is not None:
-        return field.enum_type.values_by_number[value].name
+        known = field.enum_type.values_by_number.get(value)
+        return str(value) if known is None else known.name
     if field.type in (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT):
         return floating(value)
     if field.type == FieldDescriptor.TYPE_BYTES:

@@ -4,7 +4,16 @@ import { TopicState, type TopicStatus } from '@millrace/proto/metadata_discovery
 import type { Command } from 'commander';
 import { bytes, count, enumName, time } from './output.ts';
 import type { Run } from './program.ts';
-import { formatNames, parseBytes, parseDuration, parseFormats, parsePolicy, policyName, required } from './words.ts';
+import {
+  formatNames,
+  parseBytes,
+  parseDuration,
+  parseFormats,
+  parsePolicy,
+  parseRecordFormat,
+  policyName,
+  required,
+} from './words.ts';
 
 const PAGE_SIZE = 500;
 
@@ -14,6 +23,8 @@ interface SettingFlags {
   commitInterval?: bigint;
   commitBytes?: bigint;
 }
+
+type RecordFormatInit = ReturnType<typeof parseRecordFormat>;
 
 const settingFlags = (command: Command) =>
   command
@@ -65,17 +76,30 @@ export function topicCommands(program: Command, run: Run): void {
   settingFlags(topics.command('enable <topic>'))
     .description('turn a topic into a table')
     .option('--table <namespace.name>', 'the table (default: the configured namespace, the topic’s name)')
+    .option(
+      '--value <format>',
+      'how values are encoded (default: as the topic’s newest schema says)',
+      parseRecordFormat,
+    )
+    .option('--key <format>', 'how keys are encoded (default: likewise)', parseRecordFormat)
     .addHelpText(
       'after',
-      '\nExample:\n  millrace topics enable orders --table shop.orders --formats iceberg,delta --on-error log',
+      '\nExample:\n  millrace topics enable orders --table shop.orders --formats iceberg,delta --on-error log' +
+        '\n  millrace topics enable clicks --value json' +
+        '\n  millrace topics enable rides --value protobuf,schema=17,message=city.Ride --key string' +
+        '\n\nFormats: avro, protobuf and json have a schema id before each record, or schema=<id> for all of them, and json\nneither when it is kept as text; bytes, string, none.',
     )
     .action(
       run(async ({ session, output, options, args }) => {
-        const flags = options as SettingFlags & { table?: string };
+        const flags = options as SettingFlags & { table?: string; value?: RecordFormatInit; key?: RecordFormatInit };
         const { status } = await session.topics().enableTopic({
           topic: args[0]!,
           ...(flags.table === undefined ? {} : { table: parseTableName(flags.table) }),
-          settings: settingsOf(flags),
+          settings: {
+            ...settingsOf(flags),
+            ...(flags.value === undefined ? {} : { valueFormat: flags.value }),
+            ...(flags.key === undefined ? {} : { keyFormat: flags.key }),
+          },
         });
         printStatus(output, required(status, 'a status'));
       }),

@@ -64,3 +64,21 @@ export function required<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new MillraceError('internal', `the service answered without ${what}`);
   return value;
 }
+
+const FORMAT_OPTIONS = { framing: 'framing', schema: 'fixedSchemaId', message: 'message', nanos: 'nanos' } as const;
+
+/** "json" or "protobuf,schema=17,message=shop.Order,nanos=truncate": how keys or values are encoded. */
+export function parseRecordFormat(text: string) {
+  const [encoding, ...options] = text.split(',');
+  const format: { encoding: string; framing?: string; fixedSchemaId?: number; message?: string; nanos?: string } = {
+    encoding: encoding!,
+  };
+  for (const option of options) {
+    const [name, value] = option.split('=');
+    const key = Object.hasOwn(FORMAT_OPTIONS, name!) ? FORMAT_OPTIONS[name as keyof typeof FORMAT_OPTIONS] : undefined;
+    if (key === undefined || !value || (key === 'fixedSchemaId' && !/^\d{1,9}$/.test(value)))
+      throw new InvalidArgumentError(`${option} is not one of ${Object.keys(FORMAT_OPTIONS).join('=…, ')}=…`);
+    Object.assign(format, { [key]: key === 'fixedSchemaId' ? Number(value) : value });
+  }
+  return format;
+}
