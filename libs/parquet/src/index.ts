@@ -1,10 +1,14 @@
+export { type BloomFilterOptions, readBloomFilter, type StoredBloomFilter } from './bloom-filter.ts';
 export type { CodecName } from './codec.ts';
 export type { ColumnFileStats } from './file-stats.ts';
 export type { ParquetBatch } from './parquet-batch.ts';
 export type { Predicate, Scalar } from './predicate.ts';
 export type { ColumnName } from './projection.ts';
 export { type OpenOptions, openParquet, type ParquetFile, type ParquetSource, type ReadOptions } from './reader.ts';
+export { type ReaderLimits, readerLimits } from './reader-limits.ts';
 export type { RowRange } from './row-ranges.ts';
 export { type Row, rowsFromBatch, vectorsFromRows } from './rows.ts';
+export type { SortingColumn } from './sorting.ts';
+export type { EncodingName } from './value-encoding.ts';
 export { createParquetWriter, type ParquetFileStats, type ParquetWriter } from './writer.ts';
 export type { ColumnOptions, ParquetWriterOptions } from './writer-options.ts';
