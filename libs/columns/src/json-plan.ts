@@ -78,7 +78,7 @@ function planType(columns: ColumnRef[], schema: JsonSchema, column: ColumnRef): 
   const { type } = column;
   switch (schema.kind) {
     case 'any':
-      if (type.kind !== 'string') throw mismatch(column, 'can not take JSON text');
+      if (type.kind !== 'string' && type.kind !== 'variant') throw mismatch(column, 'can not take JSON text');
       return { kind: 'text', column };
     case 'object':
       if (type.kind !== 'struct') throw mismatch(column, 'can not take an object');

@@ -94,6 +94,8 @@ function readOddText(s: Uint8Array, start: number, e: number, column: Column, n:
     return after;
   }
   const at = takeScratch(column, end - start);
+  // Taken for good only when it is whole.
+  column.scratchLength = at;
   const length = writeUnescaped(s, start, end, column.scratch, at);
   column.scratchLength = at + length;
   column.starts[n] = ~at;

@@ -29,7 +29,9 @@ export function storeValue(column: Column, n: number, value: SingleValue): void 
         typeof value === 'bigint'
           ? wide(value, decimalWidth(column))
           : typeof value === 'string'
-            ? Buffer.from(value)
+            ? column.type.kind === 'uuid'
+              ? Buffer.from(value.replaceAll('-', ''), 'hex')
+              : Buffer.from(value)
             : (value as Uint8Array),
       );
   }
