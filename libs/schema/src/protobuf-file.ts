@@ -1,4 +1,5 @@
 import { MillraceError } from '@millrace/base';
+import { readDescriptor } from './protobuf-descriptor.ts';
 import { linkProtobuf } from './protobuf-link.ts';
 import { parseProtobufSource } from './protobuf-parse.ts';
 import type { ProtobufFile } from './protobuf-schema.ts';
@@ -6,7 +7,7 @@ import type { ProtobufSource } from './protobuf-source.ts';
 import { WELL_KNOWN_FILES } from './protobuf-well-known.ts';
 
 /**
- * Reads a Protobuf schema: the text of a .proto file, or what formatProtobufBundle made of one. `references`: the files that it may
+ * Reads a Protobuf schema: the text of a .proto file, a compiled one in base64, or what formatProtobufBundle made of one. `references`: the files that it may
  * import, by the name that the import has; google/protobuf, google/type and Confluent's own need none. Throws `invalid`
  * (code "protobuf-schema").
  */
@@ -15,12 +16,12 @@ export function parseProtobufSchema(text: string, references: ReadonlyMap<string
     const bundle = readBundle(text);
     return parseProtobufSchema(bundle.text, new Map(Object.entries(bundle.imports)));
   }
-  const main = parseProtobufSource(text);
+  const main = readSource(text, '');
   const imported = new Map<string, ProtobufSource>();
   const wanted = main.imports.map((path) => ({ path, by: 'it' }));
   for (const { path, by } of wanted) {
     if (imported.has(path)) continue;
-    const found = WELL_KNOWN_FILES.get(path) ?? references.get(path);
+    const found = references.get(path) ?? WELL_KNOWN_FILES.get(path);
     if (found === undefined)
       throw new MillraceError(
         'invalid',
@@ -30,12 +31,15 @@ export function parseProtobufSchema(text: string, references: ReadonlyMap<string
           context: { import: path },
         },
       );
-    const source = parseProtobufSource(found, path);
+    const source = readSource(found, path);
     imported.set(path, source);
     wanted.push(...source.imports.map((inner) => ({ path: inner, by: path })));
   }
   return linkProtobuf(main, imported.values());
 }
+
+const readSource = (text: string, name: string): ProtobufSource =>
+  readDescriptor(text, name) ?? parseProtobufSource(text, name);
 
 /**
  * A schema with the files that it imports as one text:
