@@ -18,7 +18,8 @@ export function dictionaryPays(tried: number, distinct: number, entryBytes: numb
   if (repeats === 0) return false;
   const domain = Math.max(distinct, (tried * tried) / (2 * repeats));
   const total = Math.max(tried, expected);
-  const entries = Math.max(distinct, domain * (1 - Math.exp(-total / domain)));
+  // All values have been tried: nothing is to be estimated.
+  const entries = total === tried ? distinct : Math.max(distinct, domain * (1 - Math.exp(-total / domain)));
   const dictionaryBytes = entries * entryBytes;
   const indexBytes = (total * bitWidth(Math.ceil(entries))) / 8;
   return dictionaryBytes <= DICTIONARY_BYTES && dictionaryBytes + indexBytes < 0.5 * total * entryBytes;
