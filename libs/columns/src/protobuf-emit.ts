@@ -35,7 +35,7 @@ const SEEN_BITS = 31;
 const constant = (writer: ProtobufWriterText, value: unknown): number => writer.constants.push(value) - 1;
 
 /** Statements that read a message with its fields in any order and write it to row `n`; p is behind it afterwards. */
-export function emitMessage(writer: ProtobufWriterText, step: MessageStep, n: string, bounds: Bounds): string {
+function emitMessage(writer: ProtobufWriterText, step: MessageStep, n: string, bounds: Bounds): string {
   if (!writer.split) return emitLoop(writer, step, n, bounds);
   const name = `f${writer.next++}`;
   const body = emitLoop(writer, step, 'n', { ...bounds, end: 'e' });

@@ -99,7 +99,7 @@ function storeField(store: Store, step: FieldStep, value: unknown, n: number): v
   else storeOne(store, inner, absentValue(field), n);
 }
 
-export const absentValue = ({ type }: ProtobufField): unknown => {
+const absentValue = ({ type }: ProtobufField): unknown => {
   if (type.kind === 'message') return new Map();
   return type.kind === 'enum' ? type.values[0]!.number : scalarDefault(type.scalar);
 };

@@ -1,11 +1,10 @@
-import { create, createFileRegistry, type DescMessage, type JsonValue } from '@bufbuild/protobuf';
+import { create, createFileRegistry, type DescMessage } from '@bufbuild/protobuf';
 import {
   Edition,
   FeatureSet_FieldPresence,
   FeatureSet_MessageEncoding,
   FieldDescriptorProto_Label,
   FieldDescriptorProto_Type,
-  type FileDescriptorProto,
   FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
   file_google_protobuf_duration,
@@ -36,7 +35,7 @@ export interface FieldModel {
   message?: MessageModel;
 }
 
-export const SCALARS = [
+const SCALARS = [
   ...['double', 'float', 'int32', 'int64', 'uint32', 'uint64', 'sint32', 'sint64', 'fixed32', 'fixed64', 'sfixed32'],
   ...['sfixed64', 'bool', 'string', 'bytes'],
 ];
@@ -259,5 +258,3 @@ function typeProto(field: FieldModel, full: string): { type: FieldDescriptorProt
   if (field.kind === 'message') return message(`${full}.${field.message!.name}`);
   return { type: FieldDescriptorProto_Type[field.kind.toUpperCase() as 'INT32'] };
 }
-
-export type { FileDescriptorProto, JsonValue };

@@ -22,7 +22,7 @@ export const MAX_DEPTH = 100;
 export const cursorOf = (bytes: Uint8Array): ProtobufCursor => ({ bytes, at: 0, end: bytes.length });
 
 /** 64 bits, unsigned; what a tenth byte has beyond them is dropped, as Protobuf's own parsers do. */
-export function readVarint(cursor: ProtobufCursor): bigint {
+function readVarint(cursor: ProtobufCursor): bigint {
   let value = 0n;
   for (let shift = 0n; ; shift += 7n) {
     if (cursor.at >= cursor.end) throw new BadRecord('the record ends inside a number');
@@ -183,10 +183,7 @@ export function scalarDefault(scalar: ProtobufScalar): boolean | number | bigint
   return scalar.endsWith('64') ? 0n : 0;
 }
 
-export function readScalar(
-  scalar: ProtobufScalar,
-  cursor: ProtobufCursor,
-): boolean | number | bigint | string | Uint8Array {
+function readScalar(scalar: ProtobufScalar, cursor: ProtobufCursor): boolean | number | bigint | string | Uint8Array {
   switch (scalar) {
     case 'bool':
       return readVarint(cursor) !== 0n;

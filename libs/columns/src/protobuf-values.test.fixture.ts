@@ -133,8 +133,7 @@ function fieldOf(field: FieldModel, json: JsonValue | undefined): unknown {
 const keyOf = (kind: string, key: string): unknown =>
   kind === 'bool' ? key === 'true' : rowValue({} as FieldModel, kind, key);
 
-export const sorted = (entries: unknown[][]): unknown[][] =>
-  entries.sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1));
+const sorted = (entries: unknown[][]): unknown[][] => entries.sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1));
 
 function defaultOf(kind: string): unknown {
   if (kind === 'enum') return 'ZERO';
