@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { runCommand } from './command.ts';
 import { javaArguments } from './java.ts';
 
@@ -23,7 +24,8 @@ const OPENED = [
 /** Writes the canonical rows of Parquet files, as Spark and Iceberg's reader in it read them in batches, to `out`. */
 export async function readBySpark(folder: string, files: readonly { file: string; out: string }[]): Promise<void> {
   const pairs = files.flatMap(({ file, out }) => [file, out]);
-  await runCommand('java', [...OPENED, ...javaArguments(folder, 4096, 'ReadSpark', pairs, 'error')], {
+  const logging = `-Dlog4j2.configurationFile=${join(import.meta.dirname, 'spark', 'log4j2.properties')}`;
+  await runCommand('java', [...OPENED, logging, ...javaArguments(folder, 4096, 'ReadSpark', pairs)], {
     timeoutMs: 1_800_000,
   });
 }

@@ -1,4 +1,5 @@
 import java.math.BigDecimal;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.time.LocalDate;
@@ -28,7 +29,8 @@ import scala.jdk.javaapi.CollectionConverters;
  */
 public final class ReadSpark {
   public static void main(String[] args) throws Exception {
-    Path warehouse = Path.of(args[1]).toAbsolutePath().resolveSibling("spark-warehouse");
+    // A table that replaced another would not have the file's field ids.
+    Path warehouse = Files.createTempDirectory(Path.of(args[1]).toAbsolutePath().getParent(), "spark-warehouse-");
     SparkSession spark =
         SparkSession.builder()
             .master("local[1]")
@@ -50,7 +52,6 @@ public final class ReadSpark {
             .config("spark.sql.catalog.local.warehouse", warehouse.toUri().toString())
             .config("spark.sql.extensions", "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
             .getOrCreate();
-    spark.sparkContext().setLogLevel("ERROR");
     long rows = 0;
     for (int i = 0; i < args.length; i += 2) {
       Dataset<Row> file = spark.read().parquet(args[i]);
