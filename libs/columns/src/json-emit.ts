@@ -11,8 +11,8 @@ export function emitJson(writer: JsonWriter, step: JsonStep, n: string, depth: n
     case 'leaf':
       return emitLeaf(writer, step, n);
     case 'text':
-      if (step.column === undefined) return `p = skipValue(s, p, e, ${depth});`;
-      return `p = readJson(s, p, e, c${step.column.index}, ${n}, ${depth});`;
+      if (step.column === undefined) return `p = skipValue(s, view, p, e, ${depth});`;
+      return `p = readJson(s, view, p, e, c${step.column.index}, ${n}, ${depth});`;
     case 'object':
       return emitObject(writer, step, n, depth);
     case 'list':
@@ -32,6 +32,7 @@ function emitLeaf(writer: JsonWriter, { column, leaf }: JsonStep & { kind: 'leaf
     if (type.kind === 'string') return `p = readText(s, view, p, e, c${index}, ${n});`;
     if (type.kind === 'timestamp') return call('readInstant');
     if (type.kind === 'date') return call('readDate');
+    if (type.kind === 'binary') return call('readBase64');
     if (vectorKind(type) === 'int64') return call('readTime');
     return call('readFormat', constant(writer, leaf));
   }
@@ -122,10 +123,10 @@ z${id} = p;
   return `if (s[p] <= 32) p = space(s, p, e);
 if (s[p] !== 123) { ${orNull(column, n)} }
 else {
-const a${id} = p, k${id} = findBranches(${constant(writer, createJsonMarks(branches))}, s, p, e, ${depth});
+const a${id} = p, k${id} = findBranches(${constant(writer, createJsonMarks(branches))}, s, view, p, e, ${depth});
 let z${id} = 0;
 ${bodies.join('\n')}
-p = z${id} === 0 ? skipValue(s, a${id}, e, ${depth}) : z${id};
+p = z${id} === 0 ? skipValue(s, view, a${id}, e, ${depth}) : z${id};
 ${absent.map(({ column: lacking, json }) => emitDefault(writer, lacking, json, n)).join('\n')}
 }`;
 }

@@ -1,6 +1,6 @@
 import type { JsonLeaf } from '@millrace/schema';
 import { broken } from './avro-runtime.ts';
-import type { Column } from './column.ts';
+import { type Column, takeScratch } from './column.ts';
 import { storeScalar } from './json-number.ts';
 import { readNull, skipString, space } from './json-scan.ts';
 
@@ -8,10 +8,60 @@ import { readNull, skipString, space } from './json-scan.ts';
 export function readFormat(s: Uint8Array, p: number, e: number, column: Column, n: number, leaf: JsonLeaf): number {
   if (s[p]! <= 32) p = space(s, p, e);
   if (s[p] !== 34) return readNull(s, p, column, n);
-  const after = skipString(s, p + 1, e);
+  const after = skipString(s, new DataView(s.buffer, s.byteOffset, s.byteLength), p + 1, e);
   const string = JSON.parse(Buffer.from(s.buffer, s.byteOffset + p, after - p).toString()) as string;
   if (/\p{Surrogate}/u.test(string)) broken();
   storeScalar(leaf, column, n, { string });
+  return after;
+}
+
+// The six bits of a letter of either alphabet (RFC 4648, sections 4 and 5).
+const SIX_BITS = new Uint8Array(256).fill(255);
+for (const [at, letter] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries())
+  SIX_BITS[letter.charCodeAt(0)] = at;
+SIX_BITS[45] = 62;
+SIX_BITS[95] = 63;
+
+/** base64 → bytes, in the column's scratch. */
+export function readBase64(s: Uint8Array, p: number, e: number, column: Column, n: number): number {
+  if (s[p]! <= 32) p = space(s, p, e);
+  if (s[p] !== 34) return readNull(s, p, column, n);
+  const start = ++p;
+  while (p < e && s[p] !== 34) p++;
+  if (p >= e) broken();
+  const after = p + 1;
+  let end = p;
+  while (end > start && after - 1 - end < 2 && s[end - 1] === 61) end--;
+  const rest = (end - start) & 3;
+  if (rest === 1 || (end < after - 1 && ((after - 1 - start) & 3) !== 0)) broken();
+  const length = ((end - start) * 3) >> 2;
+  const to = takeScratch(column, length);
+  const out = column.scratch;
+  let at = to;
+  let marks = 0;
+  for (p = start; end - p >= 4; p += 4) {
+    const a = SIX_BITS[s[p]!]!;
+    const b = SIX_BITS[s[p + 1]!]!;
+    const c = SIX_BITS[s[p + 2]!]!;
+    const d = SIX_BITS[s[p + 3]!]!;
+    marks |= a | b | c | d;
+    out[at++] = (a << 2) | (b >> 4);
+    out[at++] = (b << 4) | (c >> 2);
+    out[at++] = (c << 6) | d;
+  }
+  if (rest > 0) {
+    const a = SIX_BITS[s[p]!]!;
+    const b = SIX_BITS[s[p + 1]!]!;
+    const c = rest === 3 ? SIX_BITS[s[p + 2]!]! : 0;
+    marks |= a | b | c;
+    // Bits that no byte takes must be none.
+    if ((rest === 2 ? b & 15 : c & 3) !== 0) broken();
+    out[at++] = (a << 2) | (b >> 4);
+    if (rest === 3) out[at] = (b << 4) | (c >> 2);
+  }
+  if (marks > 63) broken();
+  column.starts[n] = ~to;
+  column.lengths[n] = length;
   return after;
 }
 

@@ -83,11 +83,11 @@ const { BROKEN, broken, space, readNull, readBoolean, readText, readJson, skipVa
 const { colon, nextName, firstName, nextItem } = scan;
 const { findKey, place, findBranches, checkKeys } = keys;
 const { readInteger, readDouble, readWideDecimal, readNumber } = number;
-const { readInstant, readDate, readTime, readFormat } = format;
+const { readInstant, readDate, readTime, readBase64, readFormat } = format;
 
 const RUNTIME = {
   ...{ BROKEN, broken, space, readNull, readBoolean, readText, readJson, skipValue },
   ...{ colon, nextName, firstName, nextItem, findKey, place, findBranches, checkKeys },
-  ...{ readInteger, readDouble, readWideDecimal, readNumber, readInstant, readDate, readTime, readFormat },
+  ...{ readInteger, readDouble, readWideDecimal, readNumber, readInstant, readDate, readTime, readBase64, readFormat },
   ...{ setNull, storeDefault, reserve },
 };

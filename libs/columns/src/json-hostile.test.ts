@@ -29,6 +29,7 @@ const number = { type: 'number' };
 const cents = { type: 'number', multipleOf: 0.01 };
 const instant = { type: 'string', format: 'date-time' };
 const clock = { type: 'string', format: 'time' };
+const base64 = { type: 'string', contentEncoding: 'base64' };
 const list = { type: 'array', items: integer };
 const map = { type: 'object', additionalProperties: integer };
 const value = (schema: unknown, text: string, generate: boolean) => {
@@ -180,6 +181,12 @@ describe.each([true, false])('JSON (generated: %s)', (generate) => {
     [instant, '"\\u0032024-02-29T00:00:00Z"', 1709164800000000n],
     [clock, '"00:30:00+01:00"', 84600000000n],
     [clock, '"23:59:59.5"', 86399500000n],
+    [base64, '"-_+/"', Buffer.from('fbff bf'.replace(' ', ''), 'hex')],
+    [base64, '"AQ"', Buffer.from([1])],
+    [base64, '"AQ=="', Buffer.from([1])],
+    [base64, '"AQI="', Buffer.from([1, 2])],
+    [base64, '"\\u0041Q=="', Buffer.from([1])],
+    [base64, '""', Buffer.alloc(0)],
     [string, '"\\u0061"', 'a'],
     [list, '[1,null,2]', [1n, null, 2n]],
     [
@@ -222,8 +229,9 @@ describe.each([true, false])('JSON (generated: %s)', (generate) => {
     [instant, `"2026-11-22T23:05:00.${'0'.repeat(500_000)}1Z"`, 'is finer than a microsecond'],
     [{ type: 'string', format: 'date' }, '"2026-11-31"', 'is no date'],
     [clock, '"24:00:00"', 'a time that there is not'],
-    [{ type: 'string', contentEncoding: 'base64' }, '"a"', 'is no base64'],
-    [{ type: 'string', contentEncoding: 'base64' }, '"aGl="', 'is no base64'],
+    ...['a', 'aGl=', 'AQ=', 'AQ===', 'A===', '=', '====', 'A Q=', 'AQ==AQ==', 'é', 'AQI=A', 'AB'].map(
+      (text): [unknown, string, string] => [base64, `"${text}"`, 'is no base64'],
+    ),
     [list, '{}', 'object stands where an array must be'],
     [map, '[]', 'array stands where an object must be'],
     [map, '{"\\udc00":1}', 'half of a surrogate pair'],
@@ -232,6 +240,34 @@ describe.each([true, false])('JSON (generated: %s)', (generate) => {
     expect([appended, error?.message]).toEqual([0, expect.stringContaining(message)]);
     expect(error!.context['field']).toMatch(/^f(\.element|\.value|\.key)?$/);
     expect(error!.message.length).toBeLessThan(300);
+  });
+
+  it('tells the kinds of an object by what is there, wherever it stands', () => {
+    const kind = (name: string | number, more: object) => ({
+      title: `K${name}`,
+      ...{ type: 'object', properties: { ...more, kind: { const: name } } },
+    });
+    const none = { Ka: null, K1: null, Kc: null };
+    const other = { title: 'Kc', type: 'object', properties: { l: list, kind: { const: 'c"' } } };
+    const schema = { oneOf: [kind('a', { x: integer }), kind(1, { x: string }), other] };
+    expect(value(schema, '{"x":5,"kind":"a"}', generate)).toEqual({ ...none, Ka: { x: 5n, kind: 'a' } });
+    expect(value(schema, '{"kind": 1.0 ,"x":"5"}', generate)).toEqual({ ...none, K1: { x: '5', kind: 1n } });
+    expect(value(schema, '{"l":[1],"\\u006bind":"c\\u0022"}', generate)).toEqual({
+      ...none,
+      Kc: { l: [1n], kind: 'c"' },
+    });
+    expect(value(schema, '{"kind":"c\\"","x":[],"kind":"a"}', generate)).toContain(
+      'array stands where a number must be',
+    );
+    expect(value(schema, '{"kind":"a","kind":"c\\""}', generate)).toEqual({ ...none, Kc: { l: null, kind: 'c"' } });
+    expect(value(schema, '{"x":5}', generate)).toContain('the object is none of Ka, K1, Kc');
+    expect(value(schema, 'null', generate)).toBe(null);
+    const both = {
+      anyOf: ['a', 'b'].map((name) => ({ type: 'object', required: [name], properties: { [name]: integer } })),
+    };
+    expect(value(both, '{"a":1,"b":2}', generate)).toEqual({ a: { a: 1n }, b: { b: 2n } });
+    expect(value(both, '{"b":2,"c":[{}]}', generate)).toEqual({ a: null, b: { b: 2n } });
+    expect(value(both, '{"b":2,"c":[{]}', generate)).toContain('stands where');
   });
 
   it('tells the path of what is wrong', () => {

@@ -122,7 +122,7 @@ function scalarOf(tree: JsonTree, wanted: string): JsonScalar {
     case 'string':
       return { string: wellFormed(tree.text) };
     default:
-      throw wrong(tree, wanted);
+      throw wrong(tree, wanted === 'boolean' || wanted === 'string' ? `a ${wanted}` : 'a number');
   }
 }
 
@@ -145,5 +145,7 @@ function matches({ property, values }: JsonBranchStep, members: ReadonlyMap<stri
   }
 }
 
-const wrong = (tree: JsonTree, wanted: string): BadRecord =>
-  new BadRecord(`${tree.kind} stands where ${wanted} must be`);
+const wrong = ({ kind }: JsonTree, wanted: string): BadRecord => {
+  const article = kind === 'array' || kind === 'object' ? 'an ' : kind === 'number' || kind === 'string' ? 'a ' : '';
+  return new BadRecord(`${article}${kind} stands where ${wanted} must be`);
+};

@@ -63,7 +63,7 @@ function equal(s: Uint8Array, start: number, bytes: Uint8Array): boolean {
 
 // A name with escapes, or beyond ASCII.
 function findOddKey(keys: JsonKeys, s: Uint8Array, start: number, e: number): number {
-  const after = skipString(s, start, e);
+  const after = skipString(s, new DataView(s.buffer, s.byteOffset, s.byteLength), start, e);
   place[0] = colon(s, after, e);
   const name = JSON.parse(Buffer.from(s.buffer, s.byteOffset + start - 1, after - start + 1).toString()) as string;
   return keys.byName.get(name) ?? -1;
@@ -92,7 +92,14 @@ export function createJsonMarks(branches: readonly JsonBranchStep[]): JsonMarks 
 }
 
 /** The branches (bits) of the object whose brace is at p; what only the interpreter can tell is broken. */
-export function findBranches({ keys, marks }: JsonMarks, s: Uint8Array, p: number, e: number, depth: number): number {
+export function findBranches(
+  { keys, marks }: JsonMarks,
+  s: Uint8Array,
+  view: DataView,
+  p: number,
+  e: number,
+  depth: number,
+): number {
   let found = 0;
   p = space(s, p + 1, e);
   if (s[p] === 125) broken();
@@ -101,10 +108,12 @@ export function findBranches({ keys, marks }: JsonMarks, s: Uint8Array, p: numbe
     const index = findKey(keys, s, p, e);
     p = place[0]!;
     if (s[p]! <= 32) p = space(s, p, e);
-    const end = skipValue(s, p, e, depth + 1);
+    const end = skipValue(s, view, p, e, depth + 1);
     if (index >= 0) {
       const { present, values } = marks[index]!;
       found |= present;
+      // Of properties with one name the last counts.
+      for (const { bit } of values) found &= ~bit;
       for (const { bytes, bit } of values) if (bytes.length === end - p && equal(s, p, bytes)) found |= bit;
     }
     p = space(s, end, e);

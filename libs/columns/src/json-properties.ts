@@ -56,7 +56,7 @@ export function emitProperties(
   const rest = (leave: Properties) => `case ${last}:
 ${lookUp(leave, last)}
 default:
-p = skipValue(s, p, e, ${depth + 1});
+p = skipValue(s, view, p, e, ${depth + 1});
 ${next(leave)}
 ${state} = ${resume};`;
   const start = variables.map((name) => `${name} = 0`);

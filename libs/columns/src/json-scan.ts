@@ -64,7 +64,7 @@ export function readText(s: Uint8Array, view: DataView, p: number, e: number, co
     column.lengths[n] = p - start;
     return p + 1;
   }
-  return readOddText(s, start, e, column, n);
+  return readOddText(s, view, start, e, column, n);
 }
 
 // The end of a plain run, four bytes at a time: a byte's high bit becomes set where it is a quote, a backslash, below 32
@@ -83,8 +83,8 @@ function plainEnd(s: Uint8Array, view: DataView, p: number, e: number): number {
   return p;
 }
 
-function readOddText(s: Uint8Array, start: number, e: number, column: Column, n: number): number {
-  const after = skipString(s, start, e);
+function readOddText(s: Uint8Array, view: DataView, start: number, e: number, column: Column, n: number): number {
+  const after = skipString(s, view, start, e);
   const end = after - 1;
   let p = start;
   while (p < end && s[p] !== 92) p++;
@@ -157,9 +157,9 @@ const hex4 = (s: Uint8Array, p: number): number =>
   (HEX[s[p]!]! << 12) | (HEX[s[p + 1]!]! << 8) | (HEX[s[p + 2]!]! << 4) | HEX[s[p + 3]!]!;
 
 /** The position after a string whose first quote is before p: grammar and UTF-8 checked. */
-export function skipString(s: Uint8Array, p: number, e: number): number {
+export function skipString(s: Uint8Array, view: DataView, p: number, e: number): number {
   for (;;) {
-    while (p < e && CLASS[s[p]!] === 0) p++;
+    p = plainEnd(s, view, p, e);
     if (p >= e) broken();
     switch (CLASS[s[p]!]) {
       case 1:
@@ -192,14 +192,14 @@ export function skipString(s: Uint8Array, p: number, e: number): number {
 const inObject = new Uint8Array(MAX_DEPTH + 1);
 
 /** Any value, its grammar checked; `depth` is how many objects and arrays it is in. */
-export function skipValue(s: Uint8Array, p: number, e: number, depth: number): number {
+export function skipValue(s: Uint8Array, view: DataView, p: number, e: number, depth: number): number {
   const bottom = depth;
   for (;;) {
     if (s[p]! <= 32) p = space(s, p, e);
     if (p >= e) broken();
     const b = s[p];
     let open = false;
-    if (b === 34) p = skipString(s, p + 1, e);
+    if (b === 34) p = skipString(s, view, p + 1, e);
     else if (b === 123 || b === 91) {
       if (++depth > MAX_DEPTH) broken();
       inObject[depth] = b === 123 ? 1 : 0;
@@ -223,7 +223,7 @@ export function skipValue(s: Uint8Array, p: number, e: number, depth: number): n
     if (inObject[depth] === 1) {
       if (s[p]! <= 32) p = space(s, p, e);
       if (s[p] !== 34) broken();
-      p = colon(s, skipString(s, p + 1, e), e);
+      p = colon(s, skipString(s, view, p + 1, e), e);
     }
   }
 }
@@ -250,10 +250,18 @@ function digits(s: Uint8Array, p: number): number {
 }
 
 /** The value's text, as it stands; null is null. */
-export function readJson(s: Uint8Array, p: number, e: number, column: Column, n: number, depth: number): number {
+export function readJson(
+  s: Uint8Array,
+  view: DataView,
+  p: number,
+  e: number,
+  column: Column,
+  n: number,
+  depth: number,
+): number {
   if (s[p]! <= 32) p = space(s, p, e);
   if (s[p] === 0x6e) return readNull(s, p, column, n);
-  const end = skipValue(s, p, e, depth);
+  const end = skipValue(s, view, p, e, depth);
   column.starts[n] = p;
   column.lengths[n] = end - p;
   return end;

@@ -46,6 +46,8 @@ describe('JSON Schema types become', () => {
     [{ enum: ['a', 'b', null] }, 'string'],
     [{ enum: [1, 2.5] }, 'double'],
     [{ enum: [1, 'a'] }, 'string'],
+    [{ type: ['boolean', 'number'], enum: [1, 2] }, 'double'],
+    [{ type: ['boolean', 'number'], enum: [true] }, 'boolean'],
     [{ type: ['string', 'null'], enum: ['a', null] }, 'string'],
     [{ type: 'null' }, 'value: string'],
     [false, 'value: string'],
@@ -137,6 +139,11 @@ describe('JSON Schema types become', () => {
     ],
     ['nothing', { oneOf: [object({ a: string }), object({ b: string })] }, 'string'],
     ['constants that overlap', { oneOf: [circle, object({ kind: { enum: ['circle', 'x'] }, x: string })] }, 'string'],
+    [
+      'too many constants',
+      { oneOf: Array.from({ length: 31 }, (_, i) => object({ kind: { const: i }, [`p${i}`]: string })) },
+      'string',
+    ],
     ['objects among others', { oneOf: [circle, string] }, 'string'],
   ])('objects of several kinds, told apart by %s', (_name, schema, expected) =>
     expect(typeOf(schema, { Circle: circle, Square: square })).toBe(expected),
@@ -294,53 +301,5 @@ describe('what is refused, and where', () => {
     for (let i = 1; i < 40; i++)
       choices[`C${i}`] = { anyOf: [{ $ref: `#/$defs/C${i - 1}` }, { $ref: `#/$defs/C${i - 1}` }, square] };
     expect(() => typeOf({ $ref: '#/$defs/C39' }, choices)).toThrow(/more than 10000 columns/);
-  });
-});
-
-describe('defaults', () => {
-  const defaultOf = (schema: object): unknown => {
-    const text = JSON.stringify(object({ f: schema })).replaceAll(/"#(.*?)#"/g, '$1');
-    const { fields } = deriveTableSchema({
-      value: { encoding: 'json', schema: parseJsonSchema(text) },
-      key: { encoding: 'none' },
-    });
-    return fields[0]!.writeDefault;
-  };
-
-  it.each<[object, unknown]>([
-    [{ type: 'string', default: 'x' }, 'x'],
-    [{ type: 'integer', default: 7 }, 7],
-    [{ type: 'integer', default: '#12345678901234567#' }, '12345678901234567'],
-    [{ type: 'number', multipleOf: 0.01, default: '#123456789012345678901.5#' }, '123456789012345678901.50'],
-    [{ type: 'string', format: 'date-time', default: '2026-11-22T01:00:00+01:00' }, '2026-11-22T00:00:00.000000+00:00'],
-    [{ type: 'string', format: 'date', default: '2026-11-22' }, '2026-11-22'],
-    [{ type: 'string', contentEncoding: 'base64', default: 'aGk=' }, '6869'],
-    [{ type: 'array', items: { type: 'integer' }, default: [1, null] }, [1, null]],
-    [
-      { type: 'object', additionalProperties: string, default: { a: 'b' } },
-      { keys: ['a'], values: ['b'] },
-    ],
-    [{ default: { any: [1] } }, '{"any":[1]}'],
-    [{ $ref: '#/properties/f/x', x: { type: 'boolean', default: true } }, true],
-    [{ type: 'string', default: null }, undefined],
-    [{ type: 'integer', default: 'x' }, undefined],
-    [{ type: 'integer', default: 1.5 }, undefined],
-    [{ type: 'string', format: 'date', default: 'today' }, undefined],
-  ])('%j → %j', (schema, expected) => expect(defaultOf(schema)).toEqual(expected));
-
-  it('of structs are keyed by field id', () => {
-    const schema = object({ x: { ...string, default: 'q' }, y: string }, { default: { y: 'z' } });
-    const parsed = parseJsonSchema(JSON.stringify(object({ f: schema })));
-    const [field] = deriveTableSchema({
-      value: { encoding: 'json', schema: parsed },
-      key: { encoding: 'none' },
-    }).fields;
-    expect(field!.writeDefault).toEqual({ 3: 'q', 4: 'z' });
-    expect(field!.type).toMatchObject({
-      fields: [
-        { id: 3, name: 'x', writeDefault: 'q' },
-        { id: 4, name: 'y' },
-      ],
-    });
   });
 });

@@ -138,7 +138,10 @@ function typesOf(facts: JsonFacts): string[] {
   if (values !== undefined) {
     const found = new Set(values.map(typeOfValue));
     if (found.has('number')) found.delete('integer');
-    types = types === undefined ? [...found] : types.filter((type) => found.has(type) || type === 'number');
+    types =
+      types === undefined
+        ? [...found]
+        : types.filter((type) => found.has(type) || (type === 'number' && found.has('integer')));
     if (types.length === 0 && !found.has('null')) types = given && [...given];
   }
   if (types === undefined && facts.hints.size === 1) types = [...facts.hints];

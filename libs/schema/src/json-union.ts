@@ -4,6 +4,9 @@ import type { JsonBranch, JsonObject, JsonUnion } from './json-schema.ts';
 
 type Scalar = string | number | boolean;
 
+// Decoders keep the branches that a value fits as bits of one number.
+const MAX_BRANCHES = 30;
+
 /**
  * A union, where its objects can be told apart: by a property that has other constants in each, or by one that each
  * requires and no other knows. Otherwise undefined.
@@ -13,6 +16,7 @@ export function tellApart(
   branches: readonly JsonFacts[],
   objects: readonly JsonObject[],
 ): JsonUnion | undefined {
+  if (branches.length > MAX_BRANCHES) return undefined;
   const marks = byConstant(documents, branches) ?? byPresence(branches);
   if (marks === undefined) return undefined;
   const taken = new Set<string>();
