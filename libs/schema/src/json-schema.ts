@@ -21,6 +21,7 @@ export type JsonLeaf =
 
 export type JsonFormat = 'date-time' | 'date' | 'time' | 'uuid' | 'base64';
 
+/** Properties without a name in the schema (additionalProperties beside properties) have no column. */
 export interface JsonObject {
   kind: 'object';
   properties: JsonProperty[];
