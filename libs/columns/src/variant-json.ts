@@ -13,7 +13,7 @@ const BACKSLASH = 0x5c;
 /** RFC 8259, section 6. */
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 
-export function misfit(cursor: JsonCursor, what: string): MillraceError {
+function misfit(cursor: JsonCursor, what: string): MillraceError {
   return new MillraceError('invalid', `A variant's text is not JSON: ${what} at byte ${cursor.at}`, {
     code: 'variant-json',
   });
@@ -98,7 +98,7 @@ export function takeString(cursor: JsonCursor): string {
 }
 
 /** Passes over a string: whether it has escapes. */
-export function skipString(cursor: JsonCursor): boolean {
+function skipString(cursor: JsonCursor): boolean {
   const { bytes, end } = cursor;
   let escaped = false;
   for (let at = cursor.at + 1; at < end; at++) {

@@ -10,7 +10,7 @@ const LAST_MATCH = 12;
 const SKIP_BITS = 6;
 
 /** The most bytes that a block of so many bytes can take. */
-export const lz4Bound = (size: number): number => size + Math.floor(size / 255) + 16;
+const lz4Bound = (size: number): number => size + Math.floor(size / 255) + 16;
 
 /** Compresses to one LZ4 block without a size before it (Parquet's LZ4_RAW): greedy, by a hash of four bytes. */
 export function compressLz4Block(source: Uint8Array): Uint8Array {
