@@ -1,5 +1,4 @@
 import { booleanValues } from './boolean-values.ts';
-import { ByteBuffer } from './byte-buffer.ts';
 import { bytesValues } from './bytes-values.ts';
 import { PHYSICAL } from './format.ts';
 import type { Leaf } from './leaf.ts';
@@ -11,9 +10,6 @@ import type { ValueWriter } from './values.ts';
 export interface ColumnMemory {
   values: ValueWriter;
   levels: LevelBytes;
-  dataPages: ByteBuffer;
-  /** What the next chunk goes into while the sink takes this one: of files with more than one row group. */
-  spare: ByteBuffer | undefined;
 }
 
 /** What is kept at the most for the files to come. */
@@ -24,8 +20,7 @@ let keptBytes = 0;
 /** Memory for a column of the leaf's kind: that of a file that has ended, or new. */
 export function takeMemory(leaf: Leaf): ColumnMemory {
   const memory = kept.get(kindOf(leaf))?.pop();
-  if (memory === undefined)
-    return { values: valuesOf(leaf), levels: levelBytes(), dataPages: new ByteBuffer(16_384), spare: undefined };
+  if (memory === undefined) return { values: valuesOf(leaf), levels: levelBytes() };
   keptBytes -= sizeOf(memory);
   return memory;
 }
@@ -44,12 +39,8 @@ export function giveMemory(leaf: Leaf, memory: ColumnMemory): void {
   else others.push(memory);
 }
 
-const sizeOf = ({ values, levels, dataPages, spare }: ColumnMemory): number =>
-  values.capacityBytes +
-  levels.definition.length +
-  levels.repetition.length +
-  dataPages.bytes.length +
-  (spare?.bytes.length ?? 0);
+const sizeOf = ({ values, levels }: ColumnMemory): number =>
+  values.capacityBytes + levels.definition.length + levels.repetition.length;
 
 const kindOf = ({ physical, fixedLength, type }: Leaf): string =>
   `${physical} ${fixedLength}${type.kind === 'decimal' ? ' signed' : ''}`;

@@ -8,6 +8,7 @@ import type { Leaf } from './leaf.ts';
 import { type LeafCursor, passRows } from './leaf-cursor.ts';
 import { PageLevels, resolveLeaf, slotOf } from './levels.ts';
 import type { ModulePlace } from './module-seal.ts';
+import { PageBlocks } from './page-blocks.ts';
 import { finishDataPage, finishDictionaryPage, type PageOptions } from './page-writer.ts';
 import { type EncodingChoice, pageWriter } from './value-encoding.ts';
 
@@ -26,11 +27,12 @@ export interface WrittenPage {
   onlyNan: boolean;
 }
 
-/** A finished column chunk. Its bytes are valid until the next chunk ends. */
+/** A finished column chunk. */
 export interface WrittenChunk {
   leaf: Leaf;
   dictionaryPage: Uint8Array | undefined;
-  dataPages: Uint8Array;
+  /** In order; giveBack() takes each of them when it has been written. */
+  dataPages: Uint8Array[];
   /** Before compression, headers included. */
   uncompressedBytes: number;
   pages: WrittenPage[];
@@ -72,6 +74,7 @@ export class ColumnWriter {
   readonly #levels: PageLevels;
   readonly #memory: ColumnMemory;
   readonly #compare: (a: Uint8Array, b: Uint8Array) => number;
+  readonly #dataPages = new PageBlocks();
   #pages: WrittenPage[] = [];
   #pageEncodings = new Map<number, number>();
   #pageRows = 0;
@@ -107,8 +110,8 @@ export class ColumnWriter {
 
   /** Bytes held in memory for the chunk begun. */
   get heldBytes(): number {
-    const { dataPages, values } = this.#memory;
-    return dataPages.length + values.pageBytes + values.dictionaryBytes;
+    const { values } = this.#memory;
+    return this.#dataPages.length + values.pageBytes + values.dictionaryBytes;
   }
 
   /** Takes rows [from, to) of a batch's columns. */
@@ -149,8 +152,8 @@ export class ColumnWriter {
     }
   }
 
-  /** Ends the chunk and, if it is not the file's last, begins the next. */
-  endChunk(last: boolean): WrittenChunk {
+  /** Ends the chunk and begins the next. */
+  endChunk(): WrittenChunk {
     if (this.#pageRows > 0) this.#endPage(this.#levelsOfChunk + this.#levels.count);
     // Pages of nulls alone name the dictionary too, so it is there even when it is empty.
     const empty = this.#pageEncodings.has(ENCODING.RLE_DICTIONARY) ? { count: 0, bytes: new Uint8Array(0) } : undefined;
@@ -171,7 +174,7 @@ export class ColumnWriter {
     const chunk: WrittenChunk = {
       leaf: this.#leaf,
       dictionaryPage,
-      dataPages: this.#memory.dataPages.used,
+      dataPages: this.#dataPages.take(),
       uncompressedBytes: this.#uncompressed,
       pages: this.#pages,
       pageEncodings: this.#pageEncodings,
@@ -186,12 +189,6 @@ export class ColumnWriter {
       unencodedBytes: this.#leaf.physical === PHYSICAL.BYTE_ARRAY ? this.#unencoded : undefined,
     };
     this.#rowGroup++;
-    if (!last) {
-      const { dataPages, spare = new ByteBuffer(16_384) } = this.#memory;
-      this.#memory.dataPages = spare;
-      this.#memory.spare = dataPages;
-    }
-    this.#memory.dataPages.length = 0;
     this.#pages = [];
     this.#pageEncodings = new Map();
     this.#rows = this.#levelsOfChunk = this.#nulls = this.#nans = this.#uncompressed = this.#unencoded = 0;
@@ -223,9 +220,9 @@ export class ColumnWriter {
       definitionBytes,
     };
     const { header, body, bodyBytes } = finishDataPage(data, this.#options, this.#placeOf(this.#pages.length));
-    const offset = this.#memory.dataPages.length;
-    this.#memory.dataPages.append(header);
-    for (const part of body) this.#memory.dataPages.append(part);
+    const offset = this.#dataPages.length;
+    this.#dataPages.append(header);
+    for (const part of body) this.#dataPages.append(part);
     const { min, max } = values;
     this.#pages.push({
       offset,

@@ -9,6 +9,7 @@ import { flattenSchema } from './leaf.ts';
 import { fitsLeaves, type LeafCursor } from './leaf-cursor.ts';
 import { type ChunkMetadata, chunkOffset, type RowGroupMetadata, writeFileMetadata } from './metadata-writer.ts';
 import { MODULE, type ModulePlace, unsealed } from './module-seal.ts';
+import { giveBack } from './page-blocks.ts';
 import { columnIndex, offsetIndex } from './page-index.ts';
 import { ParquetBatch } from './parquet-batch.ts';
 import { checkSorted, resolveSorting } from './sorting.ts';
@@ -87,7 +88,10 @@ export function createParquetWriter(init: {
   };
 
   const send = async (bytes: Uint8Array[]): Promise<void> => {
-    for (const part of bytes) if (part.length > 0) await sink(part);
+    for (const part of bytes) {
+      if (part.length > 0) await sink(part);
+      giveBack(part);
+    }
   };
 
   const sent = async (): Promise<void> => {
@@ -102,7 +106,7 @@ export function createParquetWriter(init: {
     const begin = position;
     if (chunk.dictionaryPage !== undefined) put(chunk.dictionaryPage);
     const dataPageOffset = position;
-    put(chunk.dataPages);
+    for (const part of chunk.dataPages) put(part);
     const metadata: ChunkMetadata = {
       physical: chunk.leaf.physical,
       encodings: chunkEncodings(chunk),
@@ -141,9 +145,9 @@ export function createParquetWriter(init: {
     heldIndexBytes = 0;
   };
 
-  const putRowGroup = (last: boolean): void => {
+  const putRowGroup = (): void => {
     if (position === 0) put(MAGIC);
-    const ended = columns.map((column) => column.endChunk(last));
+    const ended = columns.map((column) => column.endChunk());
     if (sorting[0] !== undefined) checkSorted(ended[sorting[0].column]!, sorting[0]);
     const chunks = ended.map((chunk, column) => putChunk(chunk, column));
     for (const [i, { bloomFilter }] of ended.entries())
@@ -155,7 +159,7 @@ export function createParquetWriter(init: {
 
   const flushRowGroup = async (): Promise<void> => {
     await sent();
-    putRowGroup(false);
+    putRowGroup();
     const group = parts;
     parts = [];
     sending = send(group).catch((error: unknown) => {
@@ -206,7 +210,7 @@ export function createParquetWriter(init: {
     },
     async finish() {
       await sent();
-      if (rowsInGroup > 0) putRowGroup(true);
+      if (rowsInGroup > 0) putRowGroup();
       if (position === 0) put(MAGIC);
       putIndexes();
       const footer = writeFileMetadata({ elements, rowCount, rowGroups, keyValueMetadata, createdBy: CREATED_BY });
