@@ -1,6 +1,6 @@
 import { formatTableName, parseTableName } from '@millrace/base';
 import type { ErrorPolicy, TableFormat } from '@millrace/proto/common';
-import { TopicState, type TopicStatus } from '@millrace/proto/metadata_discovery';
+import { type RecordFormat, TopicState, type TopicStatus } from '@millrace/proto/metadata_discovery';
 import type { Command } from 'commander';
 import { bytes, count, enumName, time } from './output.ts';
 import type { Run } from './program.ts';
@@ -187,6 +187,13 @@ const settingsOf = (flags: SettingFlags) => ({
 
 const stateName = (status: TopicStatus): string => enumName(TopicState, status.state);
 
+// As --value takes it.
+const formatText = ({ encoding, framing, fixedSchemaId, message, nanos }: Partial<RecordFormat> = {}): string => {
+  const options = { framing: framing === 'none' ? '' : framing, schema: fixedSchemaId || '', message, nanos };
+  const named = Object.entries(options).filter(([, value]) => value);
+  return [encoding ?? '', ...named.map(([name, value]) => `${name}=${value}`)].join(',');
+};
+
 const shorten = (text: string): string => (text.length > 80 ? text.slice(0, 79) + '…' : text);
 
 function printStatus(
@@ -199,6 +206,8 @@ function printStatus(
     ['table', status.table === undefined ? '' : formatTableName(status.table)],
     ['state', stateName(status)],
     ['formats', formatNames(settings?.formats ?? [])],
+    ['values', formatText(settings?.valueFormat)],
+    ['keys', formatText(settings?.keyFormat)],
     ['on error', policyName(settings?.errorPolicy ?? 0)],
     ['commit', `every ${Number(settings?.commitIntervalMs ?? 0n) / 1_000} s or ${bytes(settings?.commitBytes ?? 0n)}`],
     ['location', status.location],

@@ -40,10 +40,12 @@ export async function topicStatus(
   };
 }
 
-const settingsOf = ({ settings }: LedgerTopic) => ({
+const settingsOf = ({ settings, keyFormat, valueFormat }: LedgerTopic) => ({
   formats: settings.formats,
   errorPolicy: settings.errorPolicy,
   commitIntervalMs: BigInt(settings.commitIntervalMs),
   commitBytes: BigInt(settings.commitBytes),
   kafkaColumns: settings.kafkaColumns,
+  keyFormat,
+  valueFormat,
 });
