@@ -163,7 +163,8 @@ function planType(planner: Planner, avro: AvroType, mapped: Mapped, column: Colu
       checkLeaf(avro, mapped.column, column);
       return avro.kind === 'enum' ? { kind: 'enum', column, avro } : { kind: 'leaf', column, avro };
     case 'json':
-      if (type.kind !== 'string') throw mismatch(column, 'can not take the JSON text of a recursive or empty value');
+      if (type.kind !== 'string' && type.kind !== 'variant')
+        throw mismatch(column, 'can not take the JSON text of a recursive or empty value');
       return { kind: 'json', column, avro };
     case 'record':
       if (type.kind !== 'struct' || avro.kind !== 'record') throw mismatch(column, 'can not take a record');

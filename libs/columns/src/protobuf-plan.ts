@@ -145,7 +145,8 @@ function planMessageValue(
       if (type.kind !== 'struct') throw mismatch(column, 'can not take a message');
       return planMessage(columns, shape, children(columns, column, type), undefined, column);
     case 'json':
-      if (type.kind !== 'string') throw mismatch(column, 'can not take the JSON text of a message');
+      if (type.kind !== 'string' && type.kind !== 'variant')
+        throw mismatch(column, 'can not take the JSON text of a message');
       return { kind: 'json', column, message };
     case 'wrapper': {
       checkLeaf(shape.column, column);

@@ -1,8 +1,15 @@
+import { deriveTableSchema, parseAvroSchema } from '@millrace/schema';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { appendRecords } from './append.ts';
+import { compileAvroDecoder } from './avro-decoder.ts';
+import { avscType } from './avro-models.test.fixture.ts';
+import { createPlainDecoder } from './plain-decoder.ts';
+import { createRowBuilder } from './row-builder.ts';
+import { indexOf } from './rows.test.fixture.ts';
 import { encodeVariant, variantFromJson } from './variant.ts';
 import { variantToJson } from './variant-text.ts';
-import type { BytesVector } from './vector.ts';
+import type { BytesVector, StructVector } from './vector.ts';
 
 const roundTrip = (text: string) => {
   const { metadata, value } = encodeVariant(text);
@@ -114,3 +121,38 @@ test('rows with the same names share one metadata, nulls stay nulls', () => {
   expect([vector.nullCount, value.nullCount, value.lengths[1], metadata.lengths[1]]).toEqual([1, 1, 0, 0]);
   expect(value.lengths[4]).toBeGreaterThan(0);
 });
+
+test.for([true, false])(
+  'a decoder fills a variant column with what it would write as JSON text (generated: %s)',
+  (generate) => {
+    const json = {
+      type: 'record',
+      name: 'Node',
+      fields: [
+        { name: 'id', type: 'int' },
+        { name: 'next', type: ['null', 'Node'] },
+      ],
+    };
+    const schema = parseAvroSchema(JSON.stringify(json));
+    const kafkaColumns: never[] = [];
+    const table = deriveTableSchema({ value: { encoding: 'avro', schema }, key: { encoding: 'none' }, kafkaColumns });
+    const next = table.fields.find((field) => field.name === 'next')!;
+    expect(next.type).toEqual({ kind: 'string' });
+    next.type = { kind: 'variant' };
+    const rows = createRowBuilder(table);
+    const nodes = [
+      { id: 1, next: { Node: { id: 2, next: { Node: { id: 3, next: null } } } } },
+      { id: 4, next: null },
+    ];
+    const index = indexOf(nodes.map((node) => avscType(json).toBuffer(node)));
+    const value = compileAvroDecoder(schema, table, 'value', { generate });
+    const decoders = { value, key: createPlainDecoder('none', table, 'key'), kafka: { partition: 0 } };
+    expect(appendRecords(rows, decoders, index, 0, 2)).toEqual({ appended: 2 });
+    const vector = rows.batch().columns[table.fields.indexOf(next)] as StructVector;
+    const [metadata, values] = (vector.fields as BytesVector[]).map(({ source, starts, lengths }) =>
+      source.subarray(starts[0]!, starts[0]! + lengths[0]!),
+    );
+    expect(JSON.parse(variantToJson(metadata!, values!))).toEqual({ id: 2, next: { id: 3, next: null } });
+    expect(vector.nullCount).toBe(1);
+  },
+);
