@@ -22,8 +22,17 @@ function alone(bytes: number[]): ReturnType<typeof indexOf> {
   return { ...index, bytes: Uint8Array.from(bytes), byteLength: bytes.length, valueStarts: Int32Array.of(0) };
 }
 
-function decode(type: unknown, values: number[][], edges: boolean) {
-  const schema = parseAvroSchema(JSON.stringify({ type: 'record', name: 'A', fields: [{ name: 'f', type }] }));
+type Where = 'between other bytes' | 'at the edges of the buffer' | 'in a wide record, at the end of the buffer';
+
+// Wide records are read by calls instead of in place.
+const OTHERS = 40;
+
+function decode(type: unknown, given: number[][], where: Where) {
+  const edges = where !== 'between other bytes';
+  const others = where.startsWith('in a wide record') ? OTHERS : 0;
+  const before = Array.from({ length: others }, (_, i) => field(`n${i}`, ['null', 'int']));
+  const values = given.map((bytes) => [...new Array(others).fill(0), ...bytes]);
+  const schema = parseAvroSchema(JSON.stringify({ type: 'record', name: 'A', fields: [...before, field('f', type)] }));
   const table = deriveTableSchema({ value: { encoding: 'avro', schema }, key: { encoding: 'none' }, kafkaColumns: [] });
   const run = (generate: boolean) => {
     const value = compileAvroDecoder(schema, table, 'value', { generate });
@@ -44,27 +53,33 @@ function decode(type: unknown, values: number[][], edges: boolean) {
 const powers = Array.from({ length: 64 }, (_, bits) => 1n << BigInt(bits));
 const longs = powers.flatMap((power) => [power - 1n, -power, power >> 1n]);
 
-describe.each([true, false])('read at once as read byte by byte (at the edges of the buffer: %s)', (edges) => {
+const everywhere: Where[] = [
+  'between other bytes',
+  'at the edges of the buffer',
+  'in a wide record, at the end of the buffer',
+];
+
+describe.each(everywhere)('read at once as read byte by byte: %s', (where) => {
   it('longs and ints of every length', () => {
-    expect(decode('long', longs.map(zigzag), edges)).toEqual(longs);
+    expect(decode('long', longs.map(zigzag), where)).toEqual(longs);
     const padded = [
       [0x82, 0x00],
       [0x82, 0x80, 0x80, 0x00],
       [0x82, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00],
     ];
-    expect(decode('long', padded, edges)).toEqual([1n, 1n, 1n]);
+    expect(decode('long', padded, where)).toEqual([1n, 1n, 1n]);
     const ints = longs.filter((value) => BigInt.asIntN(32, value) === value);
-    expect(decode('int', ints.map(zigzag), edges)).toEqual(ints.map(Number));
-    decode('int', longs.map(zigzag), edges);
-    decode({ type: 'int', logicalType: 'time-millis' }, ints.map(zigzag), edges);
-    decode({ type: 'long', logicalType: 'timestamp-millis' }, longs.map(zigzag), edges);
+    expect(decode('int', ints.map(zigzag), where)).toEqual(ints.map(Number));
+    decode('int', longs.map(zigzag), where);
+    decode({ type: 'int', logicalType: 'time-millis' }, ints.map(zigzag), where);
+    decode({ type: 'long', logicalType: 'timestamp-millis' }, longs.map(zigzag), where);
   });
 
   it('numbers that go on into what follows the record', () => {
     const cut = longs.map((value) => zigzag(value).slice(0, -1));
-    for (const answer of decode('long', cut, edges)) expect(answer).toMatch(/the record ends inside a number/);
+    for (const answer of decode('long', cut, where)) expect(answer).toMatch(/the record ends inside a number/);
     for (const type of ['double', 'float', 'boolean', 'string', { type: 'array', items: 'int' }])
-      decode({ type: 'record', name: 'R', fields: [field('a', 'long'), field('b', type)] }, cut, edges);
+      decode({ type: 'record', name: 'R', fields: [field('a', 'long'), field('b', type)] }, cut, where);
   });
 
   it('texts of every length with a byte that is not ASCII anywhere', () => {
@@ -76,7 +91,7 @@ describe.each([true, false])('read at once as read byte by byte (at the edges of
     const answers = decode(
       'string',
       [...texts, []].map((text) => [text.length * 2, ...text]),
-      edges,
+      where,
     );
     for (const [i, text] of texts.entries()) {
       if (text.includes(0xff)) expect(answers[i]).toMatch(/not valid UTF-8/);
@@ -84,7 +99,7 @@ describe.each([true, false])('read at once as read byte by byte (at the edges of
     }
     const long = [new Array(63).fill(65), new Array(64).fill(65), new Array(20_000).fill(65)];
     const whole = long.map((text) => [...zigzag(BigInt(text.length)), ...text]);
-    expect(decode('string', whole, edges)).toEqual(long.map((text) => 'A'.repeat(text.length)));
+    expect(decode('string', whole, where)).toEqual(long.map((text) => 'A'.repeat(text.length)));
   });
 
   it.each([1, 4, 8, 9, 10, 12, 16, 18, 19])('decimals of %s digits', (precision) => {
@@ -99,7 +114,7 @@ describe.each([true, false])('read at once as read byte by byte (at the edges of
         for (let i = size - 1; i >= 0; i--) bytes.push(Number((value >> BigInt(8 * i)) & 255n));
         return [...zigzag(BigInt(size)), ...bytes];
       });
-      const answers = decode({ type: 'bytes', logicalType: 'decimal', precision, scale: 0 }, encoded, edges);
+      const answers = decode({ type: 'bytes', logicalType: 'decimal', precision, scale: 0 }, encoded, where);
       for (const [i, value] of values.entries()) {
         if (value < most && -value < most) expect(answers[i]).toBe(value);
         else expect(answers[i]).toMatch(/digits/);
@@ -111,17 +126,17 @@ describe.each([true, false])('read at once as read byte by byte (at the edges of
     const symbols = Array.from({ length: 200 }, (_, i) => `S${i}`);
     const at = symbols.map((_, i) => zigzag(BigInt(i)));
     expect(
-      decode({ type: 'enum', name: 'E', symbols }, [...at, zigzag(200n), zigzag(-1n)], edges).slice(0, 200),
+      decode({ type: 'enum', name: 'E', symbols }, [...at, zigzag(200n), zigzag(-1n)], where).slice(0, 200),
     ).toEqual(symbols);
     const wide = [[0x82, 0x00, 0x02], [0x80, 0x80, 0x00], zigzag(2n), zigzag(1n << 40n)];
-    expect(decode(['null', 'int'], wide, edges).slice(0, 2)).toEqual([1, null]);
+    expect(decode(['null', 'int'], wide, where).slice(0, 2)).toEqual([1, null]);
     decode(
       { type: 'array', items: 'int' },
       [
         [0x82, 0x00, 0x02, 0x00],
         [0x83, 0x00, 0x04, 2, 2, 0],
       ],
-      edges,
+      where,
     );
   });
 });

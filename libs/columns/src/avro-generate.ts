@@ -8,8 +8,10 @@ import { type Column, constants, reserve, setNull, vectorKind } from './column.t
 import type { RowBuilder } from './row-builder.ts';
 import { storeDefault } from './store.ts';
 
-// So many columns a function: the optimising compiler takes its time with larger ones, or gives up.
-const COLUMNS_A_FUNCTION = 32;
+// A function's optimisation takes time and memory that grow faster than the function: 200 columns read in place took 200
+// MB for a while, and more time than a hundred thousand records.
+const MOST_IN_PLACE = 32;
+const COLUMNS_A_PIECE = 12;
 /** A field with more columns, which can't be taken apart, is decoded by several functions. */
 const MOST_IN_ONE = 64;
 
@@ -26,6 +28,7 @@ export function generateAvro(plan: Plan): (columnsOf: (rows: RowBuilder) => Colu
   const writer: Writer = {
     domains: domainsOf(plan.columns),
     isWhole: true,
+    inPlace: plan.columns.length <= MOST_IN_PLACE,
     bind: bindColumn,
     columns: plan.columns,
     functions: [],
@@ -33,7 +36,7 @@ export function generateAvro(plan: Plan): (columnsOf: (rows: RowBuilder) => Colu
     enums: [],
     next: 0,
   };
-  const pieces = piecesOf(plan, COLUMNS_A_FUNCTION);
+  const pieces = piecesOf(plan, writer.inPlace ? MOST_IN_PLACE : COLUMNS_A_PIECE);
   const text = program(writer, pieces, plan.top);
   const make = new Function('R', 'K', text) as (r: unknown, k: unknown[]) => Generated;
   return (columnsOf) => {
@@ -101,8 +104,8 @@ function program(writer: Writer, pieces: Piece[], top: readonly ColumnRef[]): st
     return emitPiece(writer, piece, at, `${length}\nconst e = starts[i] + length;\n${begin}`, end);
   });
   return `"use strict";
-const { broken, scratch: t, readLong, readWideLong, readInt, readLength, readCount, timesThousand, longToNumber, orBytes,
-  checkUtf8, decimal32, decimal64, decimalWide, uuidToText, jsonOrSkip, constants, reserve, setNull, storeDefault,
+const { broken, scratch: t, readLong, readWideLong, readLongAtOnce, readInt, readLength, readCount, timesThousand, longToNumber, orBytes,
+  readText, checkUtf8, decimal32, decimal64, decimalWide, uuidToText, jsonOrSkip, constants, reserve, setNull, storeDefault,
   isBroken } = R;
 const cursor = { bytes: null, at: 0, end: 0, emptyItems: 0 };
 let C, view, z, P = new Int32Array(0);

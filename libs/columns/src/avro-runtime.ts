@@ -1,16 +1,15 @@
 import type { AvroType } from '@millrace/schema';
 import { type Cursor, readJson } from './avro-value.ts';
+import { broken } from './broken.ts';
 import { type Column, takeScratch } from './column.ts';
+import { checkUtf8, isAscii } from './utf8.ts';
 
-/**
- * What generated decoders call. Each reader takes the bytes, a position and the record's end, writes its value and answers
- * the position after it; a record that ends early or breaks a rule throws BROKEN, and the interpreter is asked why.
- */
-export const BROKEN = Symbol('broken record');
+export * from './avro-decimal.ts';
+export * from './broken.ts';
+export * from './utf8.ts';
 
-export const broken = (): never => {
-  throw BROKEN;
-};
+// What generated decoders call. Each reader takes the bytes, a position and the record's end, writes its value and answers
+// the position after it; a record that ends early or breaks a rule throws BROKEN.
 
 /** Where readers leave a number that has no column: low half, high half. */
 export const scratch = new Int32Array(2);
@@ -86,6 +85,37 @@ export function readWideLong(
 const sevens = (word: number): number =>
   (word & 0x7f) | ((word >> 1) & 0x3f80) | ((word >> 2) & 0x1fc000) | ((word >> 3) & 0xfe00000);
 
+/** readLong() from loads of four bytes, where the buffer has them. */
+export function readLongAtOnce(
+  view: DataView,
+  bytes: Uint8Array,
+  p: number,
+  end: number,
+  out: Int32Array,
+  at: number,
+): number {
+  if (end - p < 4) return readLong(bytes, p, end, out, at);
+  let word = view.getInt32(p, true);
+  if ((word & -0x7f7f7f80) === -0x7f7f7f80) return readWideLong(view, bytes, p, end, out, at);
+  if ((word & 0x80) === 0) {
+    word &= 0x7f;
+    p++;
+  } else if ((word & 0x8000) === 0) {
+    word = sevens(word & 0x7fff);
+    p += 2;
+  } else if ((word & 0x800000) === 0) {
+    word = sevens(word & 0x7fffff);
+    p += 3;
+  } else {
+    word = sevens(word);
+    p += 4;
+  }
+  const sign = -(word & 1);
+  out[at] = (word >>> 1) ^ sign;
+  out[at + 1] = sign;
+  return p;
+}
+
 /** A zigzag varint of up to 32 bits into out[at]. */
 export function readInt(bytes: Uint8Array, p: number, end: number, out: Int32Array, at: number): number {
   if (p >= end) broken();
@@ -140,136 +170,29 @@ export function timesThousand(out: Int32Array, at: number): void {
 /** A long as a number (rounded beyond 2^53, as Avro's promotion to double says). */
 export const longToNumber = (): number => scratch[1]! * 4294967296 + (scratch[0]! >>> 0);
 
-/** The bits of bytes [p, end) and a few after them, over each other: at most 7 bytes that lie in the view. */
-export function orBytes(view: DataView, p: number, end: number): number {
-  let bits = 0;
-  for (; p < end; p += 8) bits |= view.getInt32(p, true) | view.getInt32(p + 4, true);
-  return bits;
-}
-
-/** Whether all of bytes [p, end) are below 128. */
-export function isAscii(view: DataView, bytes: Uint8Array, p: number, end: number): boolean {
-  const length = end - p;
-  let bits = 0;
-  if (length > 3) {
-    bits = view.getInt32(p, true) | view.getInt32(end - 4, true);
-    if (length > 8) {
-      bits |= view.getInt32(p + 4, true) | view.getInt32(end - 8, true);
-      if (length > 16) bits |= orBytes(view, p + 8, end - 8);
-    }
-  } else if (length > 0) bits = bytes[p]! | bytes[p + (length >> 1)]! | bytes[end - 1]!;
-  return (bits & -0x7f7f7f80) === 0;
-}
-
-/** Whether bytes [p, end) are UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF); throws if not. */
-export function checkUtf8(bytes: Uint8Array, p: number, end: number): void {
-  while (p < end) {
-    const b = bytes[p++]!;
-    if (b < 0x80) continue;
-    let more = 0;
-    let low = 0x80;
-    let high = 0xbf;
-    if (b >= 0xc2 && b <= 0xdf) more = 1;
-    else if (b >= 0xe0 && b <= 0xef) {
-      more = 2;
-      if (b === 0xe0) low = 0xa0;
-      else if (b === 0xed) high = 0x9f;
-    } else if (b >= 0xf0 && b <= 0xf4) {
-      more = 3;
-      if (b === 0xf0) low = 0x90;
-      else if (b === 0xf4) high = 0x8f;
-    } else broken();
-    if (more > end - p) broken();
-    for (; more > 0; more--, low = 0x80, high = 0xbf) {
-      const next = bytes[p++]!;
-      if (next < low || next > high) broken();
-    }
-  }
-}
-
-// The first byte of a big-endian two's complement number that is not only its sign.
-function significant(bytes: Uint8Array, p: number, end: number): number {
-  const sign = bytes[p]! >> 7 === 0 ? 0 : 255;
-  while (end - p > 1 && bytes[p] === sign && bytes[p + 1]! >> 7 === sign >> 7) p++;
-  return p;
-}
-
-/** A decimal of at most 9 digits; `most` is 10^precision - 1. */
-export function decimal32(bytes: Uint8Array, p: number, end: number, out: Int32Array, at: number, most: number): void {
-  if (p === end) {
-    out[at] = 0;
-    return;
-  }
-  p = significant(bytes, p, end);
-  if (end - p > 4) broken();
-  let value = bytes[p]! >> 7 === 0 ? 0 : -1;
-  for (; p < end; p++) value = (value << 8) | bytes[p]!;
-  if (value > most || value < -most) broken();
-  out[at] = value;
-}
-
-/** A decimal of 10 to 18 digits; the halves of 10^precision - 1 are mostLo (unsigned), mostHi. */
-export function decimal64(
+/** A string into row n: its length, and its bytes, which must be UTF-8. */
+export function readText(
+  view: DataView,
   bytes: Uint8Array,
   p: number,
   end: number,
-  out: Int32Array,
-  at: number,
-  mostLo: number,
-  mostHi: number,
-): void {
-  if (p === end) {
-    out[at] = 0;
-    out[at + 1] = 0;
-    return;
-  }
-  p = significant(bytes, p, end);
-  if (end - p > 8) broken();
-  let lo = bytes[p]! >> 7 === 0 ? 0 : -1;
-  let hi = lo;
-  for (; p < end; p++) {
-    hi = (hi << 8) | (lo >>> 24);
-    lo = (lo << 8) | bytes[p]!;
-  }
-  out[at] = lo;
-  out[at + 1] = hi;
-  if (hi < 0) {
-    lo = -lo | 0;
-    hi = ~hi + (lo === 0 ? 1 : 0);
-  }
-  if (hi < 0 || hi > mostHi || (hi === mostHi && lo >>> 0 > mostLo)) broken();
-}
-
-/** A decimal of more than 18 digits, sign-extended to `width` bytes; `most` is 10^precision - 1 in that width. */
-export function decimalWide(
-  bytes: Uint8Array,
-  p: number,
-  end: number,
-  column: Column,
+  starts: Int32Array,
+  lengths: Int32Array,
   n: number,
-  width: number,
-  most: Uint8Array,
-): void {
-  const start = takeScratch(column, width);
-  const out = column.scratch;
-  if (p < end) p = significant(bytes, p, end);
-  if (end - p > width) broken();
-  const sign = p < end && bytes[p]! > 127 ? 255 : 0;
-  const pad = width - (end - p);
-  for (let i = 0; i < width; i++) out[start + i] = i < pad ? sign : bytes[p + i - pad]!;
-  checkDigits(out, start, width, most, sign);
-  column.starts[n] = ~start;
-  column.lengths[n] = width;
-}
-
-// |value| <= most, byte by byte; for a negative value |value| = ~value + 1, so ~value < most.
-function checkDigits(out: Uint8Array, start: number, width: number, most: Uint8Array, sign: number): void {
-  for (let i = 0; i < width; i++) {
-    const digit = out[start + i]! ^ sign;
-    if (digit < most[i]!) return;
-    if (digit > most[i]!) broken();
+): number {
+  if (p >= end) broken();
+  let length = bytes[p++]!;
+  if (length < 128 && (length & 1) === 0) length >>= 1;
+  else {
+    p = readLength(bytes, p - 1, end);
+    length = scratch[0]!;
   }
-  if (sign !== 0) broken();
+  if (length > end - p) broken();
+  starts[n] = p;
+  lengths[n] = length;
+  const stop = p + length;
+  if (!isAscii(view, bytes, p, stop)) checkUtf8(bytes, p, stop);
+  return stop;
 }
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
