@@ -116,3 +116,36 @@ describe('Protobuf decoders', () => {
     );
   });
 });
+
+describe('Protobuf keys and values', () => {
+  it.each([true, false])('do not touch each other, also where the interpreter steps in (generated: %s)', (generate) => {
+    const parse = (body: string) => {
+      const file = parseProtobufSchema(`syntax = "proto3"; message M { ${body} }`);
+      return { message: mainMessage(file), types: file.types };
+    };
+    const value = parse('optional int32 id = 1; optional string note = 2; repeated string tags = 3;');
+    const key = parse('M up = 1; optional int32 id = 2; map<int32, string> names = 3;');
+    const table = deriveTableSchema({
+      value: { encoding: 'protobuf', schema: value.message },
+      key: { encoding: 'protobuf', schema: key.message },
+      kafkaColumns: ['offset'],
+    });
+    const rows = createRowBuilder(table);
+    const decoders = {
+      value: compileProtobufDecoder(value, table, 'value', { generate }),
+      key: compileProtobufDecoder(key, table, 'key', { generate }),
+      kafka: { partition: 0 },
+    };
+    const values = [[], [8, 5], [26, 1, 65], null];
+    // The second key has its message twice, the third the same entry twice, the fourth is plain.
+    const keys = [[], [10, 2, 16, 1, 10, 2, 16, 2], [26, 5, 8, 1, 18, 1, 97, 26, 5, 8, 1, 18, 1, 98], [16, 7]];
+    const bytes = (all: (number[] | null)[]) => all.map((one) => one && Uint8Array.from(one));
+    expect(appendRecords(rows, decoders, indexOf(bytes(values), bytes(keys)), 0, 4)).toEqual({ appended: 4 });
+    expect(rowsOf(rows.batch()).map(({ _kafka, ...row }) => row)).toEqual([
+      { id: null, note: null, tags: [], up: null, key_id: null, names: [] },
+      { id: 5, note: null, tags: [], up: '{"id":2}', key_id: null, names: [] },
+      { id: null, note: null, tags: ['A'], up: null, key_id: null, names: [[1, 'b']] },
+      { id: null, note: null, tags: null, up: null, key_id: 7, names: [] },
+    ]);
+  });
+});
