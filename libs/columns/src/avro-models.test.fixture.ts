@@ -191,7 +191,7 @@ function decimalModel(precision: number, scale: number, fixed: string | undefine
   };
 }
 
-export function recordModel(name: string, fields: Model[]): Model {
+function recordModel(name: string, fields: Model[]): Model {
   const named = fields.map((model, at) => ({ name: `f${at}`, model }));
   const none = named.every(({ model }) => model.none);
   return {

@@ -54,7 +54,7 @@ export function readLong(cursor: Cursor): bigint {
   }
 }
 
-export function readInt(cursor: Cursor): number {
+function readInt(cursor: Cursor): number {
   const value = readLong(cursor);
   if (BigInt.asIntN(32, value) !== value) throw new BadRecord(`the int ${value} has more than 32 bits`);
   return Number(value);
