@@ -27,7 +27,8 @@ export function readDescriptor(text: string, name: string): ProtobufSource | und
       package: file.package,
       imports: file.dependency,
       options: optionsOf(file.options?.features),
-      messages: file.messageType.flatMap((message) => messageOf(message, false)),
+      messages: file.messageType.map((message) => messageOf(message, false)),
+      compiled: true,
       enums: file.enumType.map(enumOf),
     };
   } catch {
@@ -35,23 +36,20 @@ export function readDescriptor(text: string, name: string): ProtobufSource | und
   }
 }
 
-function messageOf(message: DescriptorProto, group: boolean): SourceMessage[] {
-  if (message.options?.mapEntry) return [];
+function messageOf(message: DescriptorProto, group: boolean): SourceMessage {
   const entries = new Map(
     message.nestedType.filter((nested) => nested.options?.mapEntry).map((nested) => [nested.name, nested]),
   );
   const groups = new Set(message.field.filter(isGroup).map((field) => shortName(field.typeName)));
-  return [
-    {
-      name: message.name,
-      fields: message.field.map((field) => fieldOf(field, message, entries)),
-      messages: message.nestedType.flatMap((nested) => messageOf(nested, groups.has(nested.name))),
-      enums: message.enumType.map(enumOf),
-      oneofs: new Map(message.oneofDecl.map(({ name, options }) => [name, optionsOf(options?.features)])),
-      options: optionsOf(message.options?.features),
-      group,
-    },
-  ];
+  return {
+    name: message.name,
+    fields: message.field.map((field) => fieldOf(field, message, entries)),
+    messages: message.nestedType.map((nested) => messageOf(nested, groups.has(nested.name))),
+    enums: message.enumType.map(enumOf),
+    oneofs: new Map(message.oneofDecl.map(({ name, options }) => [name, optionsOf(options?.features)])),
+    options: optionsOf(message.options?.features),
+    group,
+  };
 }
 
 const isGroup = ({ type }: FieldDescriptorProto): boolean => type === FieldDescriptorProto_Type.GROUP;

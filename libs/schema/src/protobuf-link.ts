@@ -43,7 +43,7 @@ export function linkProtobuf(main: ProtobufSource, imported: Iterable<ProtobufSo
     pending.push({ message, source, file, features });
     for (const inner of source.messages) {
       const added = add(inner, fullName, features, file);
-      if (!inner.group) message.messages.push(added);
+      if (!inner.group || file.compiled) message.messages.push(added);
     }
     for (const { name, values } of source.enums) addEnum(`${fullName}.${name}`, values, file);
     return message;

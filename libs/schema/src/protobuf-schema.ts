@@ -30,7 +30,10 @@ export interface ProtobufMessage {
   fullName: string;
   /** In the order of the source. */
   fields: ProtobufField[];
-  /** Messages declared in it, in the order of the source; neither map entries nor groups. */
+  /**
+   * Messages declared in it, in the order of the source: what message indexes count. Entries of maps and groups are not
+   * among them, as with Confluent's own serialiser; in a compiled schema they are, as with the clients that register such.
+   */
   messages: ProtobufMessage[];
 }
 

@@ -8,6 +8,8 @@ export interface ProtobufSource {
   options: ProtobufOptions;
   messages: SourceMessage[];
   enums: SourceEnum[];
+  /** Read from a descriptor, in which groups and entries of maps are messages like others, and counted by indexes. */
+  compiled?: boolean;
 }
 
 export interface SourceMessage {
