@@ -1,1 +1,2 @@
 export * from './demo/index.ts';
+export { PROCESS_ARGUMENTS, PROCESS_ENVIRONMENT } from './service-process.ts';
