@@ -22,20 +22,12 @@ export interface LeafColumn {
   entries: Entries | undefined;
 }
 
-/** Up to these levels two leaves are the same: those of the struct, list or map that both lie in. */
-interface Common {
-  definition: number;
-  repetition: number;
-}
-
 /** A leaf of a wanted schema: where it comes from; no node = the file lacks it, and it is null throughout. */
 export interface LeafPlan {
   node: LeafNode | undefined;
   type: PrimitiveType;
   maxDefinition: number;
   maxRepetition: number;
-  /** With the leaf before it. */
-  common: Common | undefined;
 }
 
 /**
@@ -45,36 +37,29 @@ export interface LeafPlan {
 export function planLeaves(nodes: FileNode[], fields: Field[]): LeafPlan[] | undefined {
   const plans: LeafPlan[] = [];
 
-  const visit = (node: FileNode, type: ColumnType, required: boolean, common: Common | undefined): boolean => {
+  const visit = (node: FileNode, type: ColumnType, required: boolean): boolean => {
     if (node.required !== required) return false;
     const { definition, repetition } = node;
     if (node.kind === 'leaf') {
       if (!isPrimitive(type)) return false;
-      plans.push({ node, type, maxDefinition: definition, maxRepetition: repetition, common });
+      plans.push({ node, type, maxDefinition: definition, maxRepetition: repetition });
       return true;
     }
     if (node.kind === 'struct') {
       if (type.kind !== 'struct' || type.fields.length === 0) return false;
-      const within = { definition, repetition };
-      return type.fields.every((field, i) => {
+      return type.fields.every((field) => {
         const child = matchField(node.fields, field);
-        return child !== undefined && visit(child, field.type, field.required, i === 0 ? common : within);
+        return child !== undefined && visit(child, field.type, field.required);
       });
     }
-    if (node.kind === 'list')
-      return type.kind === 'list' && visit(node.element, type.element, type.elementRequired, common);
-    const within = { definition: definition + 1, repetition: repetition + 1 };
-    return (
-      type.kind === 'map' &&
-      visit(node.key, type.key, true, common) &&
-      visit(node.value, type.value, type.valueRequired, within)
-    );
+    if (node.kind === 'list') return type.kind === 'list' && visit(node.element, type.element, type.elementRequired);
+    return type.kind === 'map' && visit(node.key, type.key, true) && visit(node.value, type.value, type.valueRequired);
   };
 
   for (const field of fields) {
     const node = matchField(nodes, field);
     if (node !== undefined) {
-      if (!visit(node, field.type, field.required, undefined)) return undefined;
+      if (!visit(node, field.type, field.required)) return undefined;
     } else if (field.required) return undefined;
     else planMissing(field.type, 1, 0, plans);
   }
@@ -96,20 +81,12 @@ function planMissing(type: ColumnType, definition: number, repetition: number, p
       below(type.value, type.valueRequired, 1);
       break;
     default:
-      plans.push({ node: undefined, type, maxDefinition: definition, maxRepetition: repetition, common: undefined });
+      plans.push({ node: undefined, type, maxDefinition: definition, maxRepetition: repetition });
   }
 }
 
-/** The leaves of some rows by plan; undefined when neighbours contradict each other, which assembling them will tell. */
-export function leafColumns(
-  plans: LeafPlan[],
-  rows: Map<LeafNode, LeafRows>,
-  rowCount: number,
-): LeafColumn[] | undefined {
-  for (const [i, { node, common }] of plans.entries()) {
-    if (node === undefined || common === undefined) continue;
-    if (!agree(rows.get(plans[i - 1]!.node!)!, rows.get(node)!, common)) return undefined;
-  }
+/** The leaves of some rows by plan. */
+export function leafColumns(plans: LeafPlan[], rows: Map<LeafNode, LeafRows>, rowCount: number): LeafColumn[] {
   return plans.map(({ node, type, maxDefinition, maxRepetition }) => {
     const shape = { type, maxDefinition, maxRepetition };
     if (node === undefined) {
@@ -130,24 +107,3 @@ const isThat = (vector: Vector, raw: RawWords | RawBytes): boolean =>
   raw.kind === 'bytes'
     ? vector.kind === 'bytes' && vector.starts === raw.starts
     : 'values' in vector && vector.values.buffer === raw.words.buffer;
-
-function agree(a: LeafRows, b: LeafRows, { definition, repetition }: Common): boolean {
-  if (a.count === b.count && same(a.repetition, b.repetition) && same(a.definition, b.definition)) return true;
-  let i = 0;
-  let k = 0;
-  for (;;) {
-    while (i < a.count && a.repetition !== undefined && a.repetition[i]! > repetition) i++;
-    while (k < b.count && b.repetition !== undefined && b.repetition[k]! > repetition) k++;
-    if (i >= a.count || k >= b.count) return i >= a.count && k >= b.count;
-    const repeats = a.repetition === undefined ? 0 : a.repetition[i]!;
-    if (repeats !== (b.repetition === undefined ? 0 : b.repetition[k]!)) return false;
-    const first = a.definition === undefined ? definition : Math.min(a.definition[i]!, definition);
-    const second = b.definition === undefined ? definition : Math.min(b.definition[k]!, definition);
-    if (first !== second) return false;
-    i++;
-    k++;
-  }
-}
-
-const same = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
-  a === undefined || b === undefined ? a === b : Buffer.compare(a, b) === 0;

@@ -1,6 +1,7 @@
 import type { ColumnType, TableSchema } from '@millrace/schema';
 import { expect, test } from 'vitest';
 import { openBytes, rowsOf, tableOf, writeRows } from './memory-file.fixture.ts';
+import { readFileMetadata } from './metadata-reader.ts';
 import type { ParquetBatch } from './parquet-batch.ts';
 import type { Row } from './rows.ts';
 import { createParquetWriter } from './writer.ts';
@@ -150,4 +151,34 @@ test('columns that a file lacks, or has narrower, pass too; a struct that has gr
       items: (items as (object | null)[] | null)?.map((item) => item && { ...item, size: null }) ?? null,
     })),
   );
+});
+
+test('columns of one list that contradict each other are not passed on, but refused', async () => {
+  const pairs = tableOf({
+    pairs: list({
+      kind: 'struct',
+      fields: [
+        { id: 60, name: 'a', type: { kind: 'int' }, required: true },
+        { id: 61, name: 'b', type: { kind: 'int' }, required: true },
+      ],
+    }),
+  });
+  const bytesOf = async (counts: number[]) => {
+    const written = counts.map((count) => ({ pairs: Array.from({ length: count }, (_, n) => ({ a: n, b: n })) }));
+    return (await writeRows(pairs, written, { codec: 'none', columns: plain })).bytes;
+  };
+  const plain = Object.fromEntries(
+    ['a', 'b'].map((name) => [`pairs.list.element.${name}`, { encoding: 'plain' as const }]),
+  );
+  const one = Uint8Array.from(await bytesOf([1, 3, 2]));
+  const other = await bytesOf([1, 2, 3]);
+  // The same number of levels, so the second column of one file fits into the other.
+  expect(other.length).toBe(one.length);
+  const footerBytes = Buffer.from(one).readUInt32LE(one.length - 8);
+  const footer = readFileMetadata(one.subarray(one.length - 8 - footerBytes, one.length - 8));
+  const { dataPageOffset, compressedBytes } = footer.rowGroups[0]!.chunks[1]!;
+  one.set(other.subarray(dataPageOffset, dataPageOffset + compressedBytes), dataPageOffset);
+  const batches = (await openBytes(one)).read();
+  await expect(rowsOf(batches)).rejects.toMatchObject({ kind: 'corrupt' });
+  await expect(rewritten([one], {}, pairs)).rejects.toMatchObject({ kind: 'corrupt' });
 });

@@ -9,6 +9,7 @@ import { leafColumns, planLeaves } from './leaf-plan.ts';
 import type { LeafRows } from './leaf-rows.ts';
 import { readFileMetadata } from './metadata-reader.ts';
 import { chunkOffset, type FileMetadata, type RowGroupMetadata } from './metadata-writer.ts';
+import { checkNeighbours, neighboursOf } from './neighbours.ts';
 import { ParquetBatch } from './parquet-batch.ts';
 import { leafPredicate, type Predicate } from './predicate.ts';
 import { type ColumnName, fieldOf, project } from './projection.ts';
@@ -93,6 +94,7 @@ export async function openParquet(source: ParquetSource, options: OpenOptions = 
     toBatch: (rows: Map<LeafNode, LeafRows>, length: number, ranges: RowRange[]) => ParquetBatch,
   ): AsyncGenerator<ParquetBatch> {
     const leaves = nodes.flatMap(leavesOf);
+    const neighbours = neighboursOf(nodes);
     const predicates = where.map((predicate) => leafPredicate(fields, predicate));
     const wanted = onlyRows && normalRanges(onlyRows);
     for (const index of rowGroups ?? metadata.rowGroups.keys()) {
@@ -115,7 +117,9 @@ export async function openParquet(source: ParquetSource, options: OpenOptions = 
         });
         for (const part of partsOf(ranges, Math.min(batchRows, rowsOfBytes(group, leaves, BATCH_BYTES)))) {
           const rows = await inContext({ ...place, row: part[0]!.start }, async () => {
-            return new Map(readers.map(([leaf, reader]) => [leaf, reader.read(part)]));
+            const read = new Map(readers.map(([leaf, reader]) => [leaf, reader.read(part)]));
+            checkNeighbours(neighbours, read);
+            return read;
           });
           yield toBatch(rows, rowsIn(part), shiftRanges(part, firstRow));
         }
