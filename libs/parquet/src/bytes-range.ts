@@ -1,7 +1,7 @@
 import type { ByteBuffer } from './byte-buffer.ts';
 import { type BytesDictionary, ENTRY_WORDS, LENGTH_WORD, START_WORD } from './bytes-dictionary.ts';
 
-/** The least and the greatest of some byte strings. */
+/** The least and the greatest of some byte strings, where they lie. */
 export interface BytesRange {
   min: Uint8Array | undefined;
   max: Uint8Array | undefined;
@@ -88,7 +88,7 @@ function rangeOf(
       }
     }
   }
-  return { min: entryBytes(dictionary, min).slice(), max: entryBytes(dictionary, max).slice() };
+  return { min: entryBytes(dictionary, min), max: entryBytes(dictionary, max) };
 }
 
 function entryBytes({ entries, plain }: BytesDictionary, entry: number): Uint8Array {
@@ -176,7 +176,7 @@ export function plainRange(plain: ByteBuffer, count: number, fixedLength: number
     minKey = sortKey(bytes, min + prefix, minLength - prefix, flip);
     maxKey = sortKey(bytes, max + prefix, maxLength - prefix, flip);
   }
-  return { min: bytes.slice(min, min + minLength), max: bytes.slice(max, max + maxLength) };
+  return { min: bytes.subarray(min, min + minLength), max: bytes.subarray(max, max + maxLength) };
 }
 
 function sharesPrefix(bytes: Uint8Array, view: DataView, a: number, b: number, length: number): boolean {

@@ -23,6 +23,8 @@ export interface WrittenPage {
   valueCount: number;
   min: Uint8Array | undefined;
   max: Uint8Array | undefined;
+  /** False where long values are not kept: `min` and `max` are then bounds of them. */
+  isExact: boolean;
   /** Values are there and every one is NaN: the page has no bounds, and then the chunk no ColumnIndex. */
   onlyNan: boolean;
 }
@@ -62,6 +64,9 @@ export interface ColumnWriterOptions extends PageOptions {
 
 /** Rows that go into a page at a time where a row's size is not known beforehand. */
 const SLICE_ROWS = 2048;
+
+/** The least and the greatest value of a page are kept as they are up to so many bytes together. */
+const EXACT_BYTES = 2048;
 
 /** The page that is being written, whichever column's; a page of huge values does not stay. */
 const scratch = { page: new ByteBuffer(65_536) };
@@ -224,19 +229,21 @@ export class ColumnWriter {
     this.#dataPages.append(header);
     for (const part of body) this.#dataPages.append(part);
     const { min, max } = values;
+    const isLong = min !== undefined && max !== undefined && min.length + max.length > EXACT_BYTES;
     this.#pages.push({
       offset,
       sizeBytes: header.length + bodyBytes,
       firstRow: this.#rows,
       nullCount: levels - values.count,
       valueCount: levels,
-      min,
-      max,
+      min: isLong ? parquetLower(this.#leaf.type, min).value.slice() : min?.slice(),
+      max: isLong ? parquetUpper(this.#leaf.type, max).value.slice() : max?.slice(),
+      isExact: !isLong,
       onlyNan: values.count > 0 && min === undefined,
     });
     this.#pageEncodings.set(values.encoding, (this.#pageEncodings.get(values.encoding) ?? 0) + 1);
-    if (min !== undefined && (this.#min === undefined || this.#compare(min, this.#min) < 0)) this.#min = min;
-    if (max !== undefined && (this.#max === undefined || this.#compare(max, this.#max) > 0)) this.#max = max;
+    if (min !== undefined && (this.#min === undefined || this.#compare(min, this.#min) < 0)) this.#min = min.slice();
+    if (max !== undefined && (this.#max === undefined || this.#compare(max, this.#max) > 0)) this.#max = max.slice();
     this.#rows += this.#pageRows;
     this.#pageRows = 0;
     this.#levelsOfChunk += levels;

@@ -1,7 +1,7 @@
 /** Bytes of a block. */
 const BLOCK_BYTES = 65_536;
 /** Blocks that are kept for chunks to come, at the most. */
-const KEPT_BLOCKS = 512;
+const KEPT_BLOCKS = 1024;
 
 const free: Uint8Array<ArrayBuffer>[] = [];
 /** The memory of blocks that are on their way to a sink. */

@@ -39,11 +39,11 @@ export function checkSorted(chunk: WrittenChunk, { descending, nullsFirst }: Sor
   let last: Uint8Array | undefined;
   let valuesSeen = false;
   let nullsSeen = false;
-  for (const { min, max, nullCount, valueCount } of chunk.pages) {
+  for (const { min, max, isExact, nullCount, valueCount } of chunk.pages) {
     const hasValues = valueCount > nullCount;
     const [first, end] = descending ? [max, min] : [min, max];
     const nullsWrong = nullsFirst ? valuesSeen && nullCount > 0 : nullsSeen && hasValues;
-    const order = last !== undefined && first !== undefined ? compare(last, first) : 0;
+    const order = isExact && last !== undefined && first !== undefined ? compare(last, first) : 0;
     if (nullsWrong || (descending ? order < 0 : order > 0)) {
       throw new MillraceError(
         'invalid',
@@ -53,6 +53,6 @@ export function checkSorted(chunk: WrittenChunk, { descending, nullsFirst }: Sor
     }
     valuesSeen ||= hasValues;
     nullsSeen ||= nullCount > 0;
-    last = end ?? last;
+    last = isExact ? (end ?? last) : undefined;
   }
 }

@@ -7,7 +7,10 @@ export interface PageValues {
   encoding: number;
   count: number;
   nanCount: number;
-  /** The least and the greatest value in PLAIN form (no length before it), NaN left out; undefined when there is none. */
+  /**
+   * The least and the greatest value in PLAIN form (no length before it), NaN left out; undefined when there is none. Valid
+   * until the next append.
+   */
   min: Uint8Array | undefined;
   max: Uint8Array | undefined;
 }
