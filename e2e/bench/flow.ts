@@ -9,7 +9,7 @@ import { isCaughtUp } from '../system/catch-up.ts';
 import { millraceJson } from '../system/command-line.ts';
 import { startWhole, type Whole } from '../system/whole.ts';
 import { conversionShare } from './conversion-share.ts';
-import { type DataSet, SCHEMA_ID } from './data-sets/data-set.ts';
+import { type DataSet, schemaFile } from './data-sets/data-set.ts';
 import { partitionFolder, type TopicLog } from './data-sets/topic-log.ts';
 import type { Round } from './measured/round.ts';
 import type { MeasuredProcess } from './measured-process.ts';
@@ -41,7 +41,7 @@ export async function startFlow({ dataSet, log, codec }: FlowOptions): Promise<M
   const dataDir = join(root, 'data');
   const { name } = dataSet;
   await mkdir(join(schemaDir, `${name}-value`), { recursive: true });
-  await writeFile(join(schemaDir, `${name}-value`, `1-${SCHEMA_ID}.avsc`), dataSet.schemaText);
+  await writeFile(join(schemaDir, `${name}-value`, schemaFile(dataSet)), dataSet.schemaText);
   for (const folder of [logDir, staging]) await mkdir(folder, { recursive: true });
   let rounds = 0;
   const appear = async () => {

@@ -60,6 +60,12 @@ export function defineGroups(options: GroupOptions): Group[] {
     }));
   };
 
+  const flow = (dataSet: string): Measurement => ({
+    results: [{ name: `flow/${dataSet}/zstd`, shared: true }],
+    start: async () => startFlow({ dataSet: dataSetOf(dataSet), log: await workspace.log(dataSet), codec: 'zstd' }),
+  });
+  const otherFlow = (dataSet: string): Measurement[] => (quick ? [] : [flow(dataSet)]);
+
   const orders: Group = {
     measurements: [
       conversion('orders', 'zstd', [
@@ -74,11 +80,7 @@ export function defineGroups(options: GroupOptions): Group[] {
         out: workspace.path('orders-no-codec.parquet'),
       })),
       decoding('decode/orders/avro', 'orders'),
-      {
-        results: [{ name: 'flow/orders/zstd', shared: true }],
-        start: async () =>
-          startFlow({ dataSet: dataSetOf('orders'), log: await workspace.log('orders'), codec: 'zstd' }),
-      },
+      flow('orders'),
       ...pyarrowWrite('orders', 'same'),
       ...pyarrowWrite('orders', 'default'),
       ...theirs('duckdb-copy/orders', async () => ({
@@ -112,7 +114,12 @@ export function defineGroups(options: GroupOptions): Group[] {
   };
 
   const otherEncoding = (dataSet: string, encoding: string, by: 'protobuf-es' | 'JSON.parse'): Group => ({
-    measurements: [conversion(dataSet), decoding(`decode/orders/${encoding}`, dataSet), objects(by, dataSet)],
+    measurements: [
+      conversion(dataSet),
+      decoding(`decode/orders/${encoding}`, dataSet),
+      objects(by, dataSet),
+      ...otherFlow(dataSet),
+    ],
     ratios: [ratio(`decode/orders/${encoding}`, by, dataSet)],
   });
 
@@ -123,8 +130,11 @@ export function defineGroups(options: GroupOptions): Group[] {
         { name: `encode/${dataSet}`, part: 'encode' },
       ]),
       ...pyarrowWrite(dataSet, 'same'),
+      ...otherFlow(dataSet),
     ],
-    ratios: [`pipeline/${dataSet}/zstd`, `encode/${dataSet}`].map((of) => ratio(of, 'pyarrow-write', dataSet)),
+    ratios: [`flow/${dataSet}/zstd`, `pipeline/${dataSet}/zstd`, `encode/${dataSet}`].map((of) =>
+      ratio(of, 'pyarrow-write', dataSet),
+    ),
   });
 
   const codecs: Group = {

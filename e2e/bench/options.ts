@@ -21,7 +21,7 @@ Generates seeded data sets as Kafka segments and measures each stage of Millrace
 need for the same work, in the same run: CPU seconds per million records, MB a CPU second, memory, bytes. Each is measured
 in a process of its own, warmed up; what is compared runs in turn, and ratios are medians of the rounds' own.
 
-  --quick            fewer records, no other log codecs than zstd: under 10 minutes
+  --quick            fewer records, zstd alone, the whole flow of orders alone: under 10 minutes
   --only PATTERN     only results whose name matches (regular expression), with what they are compared with:
                      --only flow, --only '^decode/', --only rewrite
   --records N        so many orders instead of a million; the other data sets in proportion

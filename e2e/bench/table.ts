@@ -7,7 +7,10 @@ const optional = (value: number | undefined, text: (value: number) => string): s
   value === undefined ? '' : text(value);
 const percent = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 
-const HEADINGS = ['', 'CPU s / M records', 'MB / CPU s', 'MB out', 'peak MB', 'over others’ CPU time', 'shares'];
+/** Less is not worth its place in the table. */
+const LEAST_SHARE = 0.01;
+
+const HEADINGS = ['', 'CPU s / M records', 'MB / CPU s', 'MB out', 'peak MB', 'times others’ CPU time', 'shares'];
 
 function row(result: Result): string[] {
   const { name, cpuSecondsPerMillion, megabytesPerCpuSecond, bytesOut, peakRssMegabytes, ratios, shares } = result;
@@ -22,6 +25,7 @@ function row(result: Result): string[] {
       .map(([to, ratio]) => `${ratio < 0.1 ? ratio.toFixed(3) : ratio.toFixed(2)} ${to}`)
       .join(', '),
     Object.entries(shares ?? {})
+      .filter(([, share]) => share >= LEAST_SHARE)
       .map(([part, share]) => `${part} ${percent(share)}`)
       .join(', '),
   ];

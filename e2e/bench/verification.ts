@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expectSameRows } from '../peers/canonical-rows.ts';
 import { runOracle, runPython } from '../peers/python.ts';
 import { readBySpark } from '../peers/spark.ts';
-import { type DataSet, SCHEMA_ID } from './data-sets/data-set.ts';
+import { type DataSet, SCHEMA_ID, schemaFile } from './data-sets/data-set.ts';
 import { orderDescriptors } from './data-sets/orders-protobuf.ts';
 import { writeTopicLog } from './data-sets/topic-log.ts';
 import { createConversion } from './measured/conversion.ts';
@@ -15,8 +15,6 @@ export interface VerifiableFile {
   file: string;
   expected: string;
 }
-
-const EXTENSIONS = { avro: 'avsc', protobuf: 'proto', json: 'json' };
 
 /**
  * Makes a data set's segments with every codec that is asked for and converts each; the files must be the same to the
@@ -42,7 +40,7 @@ export async function makeVerifiable(
   }
   const schemas = join(dir, 'schemas', `${name}-value`);
   await mkdir(schemas, { recursive: true });
-  await writeFile(join(schemas, `1-${SCHEMA_ID}.${EXTENSIONS[dataSet.encoding]}`), dataSet.schemaText);
+  await writeFile(join(schemas, schemaFile(dataSet)), dataSet.schemaText);
   if (dataSet.encoding === 'protobuf') await writeFile(join(schemas, `1-${SCHEMA_ID}.binpb`), orderDescriptors());
   const expected = join(dir, `${name}.expected.jsonl`);
   const { rows } = await runOracle(python, {

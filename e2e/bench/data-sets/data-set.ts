@@ -19,6 +19,11 @@ export interface DataSet {
 /** The id that every data set's schema has in Confluent's frame. */
 export const SCHEMA_ID = 1;
 
+const EXTENSIONS = { avro: 'avsc', protobuf: 'proto', json: 'json' };
+
+/** What the schema's file is called in a folder of schemas, under `<name>-value/`. */
+export const schemaFile = ({ encoding }: DataSet): string => `1-${SCHEMA_ID}.${EXTENSIONS[encoding]}`;
+
 /** When the first record was made, in microseconds. */
 export const START_MICROS = 1_750_000_000_000_000;
 
