@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { link, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { link, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listTables, openSession, reportTable, type Session, type TableReport } from '@millrace/cli';
@@ -21,6 +20,8 @@ export interface FlowOptions {
   dataSet: DataSet;
   log: TopicLog;
   codec: 'zstd';
+  /** A folder for its log, schemas and data; it is removed at the end. */
+  root: string;
 }
 
 const LOOK_MS = 50;
@@ -35,8 +36,7 @@ const ROUND_MS = 600_000;
  * CPU time is that of all processes between the two, from /proc; its parts are the services. A profiled round at the end
  * tells what of the converter's time is not the conversion itself: with all other processes that is "orchestration".
  */
-export async function startFlow({ dataSet, log, codec }: FlowOptions): Promise<MeasuredProcess> {
-  const root = await mkdtemp(join(tmpdir(), 'millrace-bench-flow-'));
+export async function startFlow({ dataSet, log, codec, root }: FlowOptions): Promise<MeasuredProcess> {
   const [logDir, schemaDir, staging] = [join(root, 'log'), join(root, 'schemas'), join(root, 'staging')];
   const dataDir = join(root, 'data');
   const { name } = dataSet;

@@ -62,7 +62,10 @@ export function defineGroups(options: GroupOptions): Group[] {
 
   const flow = (dataSet: string): Measurement => ({
     results: [{ name: `flow/${dataSet}/zstd`, shared: true }],
-    start: async () => startFlow({ dataSet: dataSetOf(dataSet), log: await workspace.log(dataSet), codec: 'zstd' }),
+    start: async () => {
+      const root = workspace.path(`flow-${dataSet}`);
+      return startFlow({ dataSet: dataSetOf(dataSet), log: await workspace.log(dataSet), codec: 'zstd', root });
+    },
   });
   const otherFlow = (dataSet: string): Measurement[] => (quick ? [] : [flow(dataSet)]);
 

@@ -14,6 +14,9 @@ import { createWorkspace, type Workspace } from './workspace.ts';
 
 const say = (line: string): void => console.error(`${new Date().toTimeString().slice(0, 8)} ${line}`);
 
+// What runs and lies about is ended and removed by who made it, on exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 let options: Options;
 try {
   options = parseOptions(process.argv.slice(2));

@@ -18,6 +18,8 @@ export interface MeasuredProcess {
 /** Starts a command that speaks lines: it says it is ready, then answers each line with a round's JSON. */
 export async function startMeasuredProcess(command: string, args: readonly string[]): Promise<MeasuredProcess> {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  // Who has ended takes no more lines; what it said on its way out is thrown below.
+  child.stdin.on('error', () => {});
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
   const failed = new Promise<never>((_, reject) => child.once('error', reject));

@@ -28,6 +28,8 @@ export interface WorkspaceOptions {
 
 export function createWorkspace({ recordsOf, codecsOf, say }: WorkspaceOptions): Workspace {
   const root = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
+  const remove = () => rmSync(root, { recursive: true, force: true, maxRetries: 3 });
+  process.once('exit', remove);
   const made = new Map<string, Promise<unknown>>();
   const once = <T>(what: string, make: () => Promise<T>): Promise<T> => {
     if (!made.has(what)) made.set(what, make());
@@ -66,6 +68,6 @@ export function createWorkspace({ recordsOf, codecsOf, say }: WorkspaceOptions):
         await convert({ dataSet, out: join(location, 'data', 'small'), recordsPerFile: Math.ceil(records / count) });
         return location;
       }),
-    remove: () => rmSync(root, { recursive: true, force: true }),
+    remove,
   };
 }

@@ -50,6 +50,10 @@ export function launchWhole({ dataDir, args, env = {} }: WholeOptions): Whole & 
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   };
+  // It would outlive who was interrupted.
+  const killAtExit = () => signal('SIGKILL');
+  process.prependOnceListener('exit', killAtExit);
+  child.once('close', () => process.off('exit', killAtExit));
   return {
     child,
     dataDir,
