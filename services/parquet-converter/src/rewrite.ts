@@ -12,6 +12,10 @@ const DEFAULT_TARGET_BYTES = 512 << 20;
 /**
  * Writes the rows of files, in their order, into files of `targetFileBytes` (0: 512 MB) under one schema. Nothing is
  * committed; after an error nothing is left. A new file's offsets are those of all files that gave it rows.
+ *
+ * Pages are encoded anew, as many small row groups are to become few large ones, but where a file has the columns of the
+ * schema its levels, values and dictionary entries go over as they are. Memory: a row group of a source, as it is stored,
+ * a batch of rows, and what the writer holds.
  */
 export async function rewriteFiles(
   request: RewriteFilesRequest,
