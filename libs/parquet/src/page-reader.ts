@@ -234,7 +234,7 @@ function checkCrc({ header, body }: RawPage): void {
 }
 
 /** Strings are UTF-8, each of them. */
-export function checkText({ source, starts, lengths, count }: RawBytes): void {
+function checkText({ source, starts, lengths, count }: RawBytes): void {
   if (count === 0) return;
   // Lengths in between are ASCII too, as long as no string has 128 bytes.
   const low = starts[0]!;

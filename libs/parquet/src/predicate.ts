@@ -21,7 +21,7 @@ export type Predicate =
 type Comparison = '=' | '<' | '<=' | '>' | '>=';
 
 /** What is known of some values: bounds in PLAIN form, which need not be values themselves. */
-export interface Known {
+interface Known {
   min: Uint8Array | undefined;
   max: Uint8Array | undefined;
   nullCount: number | undefined;

@@ -24,7 +24,7 @@ export interface RawBytes {
   entries?: Entries | undefined;
 }
 
-export interface RawBooleans {
+interface RawBooleans {
   kind: 'boolean';
   count: number;
   values: Uint8Array;

@@ -88,6 +88,15 @@ export async function openParquet(source: ParquetSource, options: OpenOptions = 
     return row + group.rowCount;
   }, 0);
 
+  // Page indexes are kept: keys are looked up again and again.
+  const opened = new Map<number, RowGroupPages>();
+  const pagesOf = (index: number, group: RowGroupMetadata): RowGroupPages => {
+    const pages =
+      opened.get(index) ?? new RowGroupPages(group, (start, end) => readExactly(source, start, end), maxPageBytes);
+    opened.set(index, pages);
+    return pages;
+  };
+
   async function* batches(
     nodes: FileNode[],
     { rowGroups, rows: onlyRows, where = [], batchRows = 20_000 }: ReadOptions,
@@ -104,7 +113,7 @@ export async function openParquet(source: ParquetSource, options: OpenOptions = 
       const firstRow = firstRows[index]!;
       let ranges = normalRanges([{ start: 0, end: group.rowCount }]);
       if (wanted !== undefined) ranges = intersectRanges(ranges, shiftRanges(wanted, -firstRow));
-      const pages = new RowGroupPages(group, (start, end) => readExactly(source, start, end), maxPageBytes);
+      const pages = pagesOf(index, group);
       if (predicates.length > 0 && ranges.length > 0)
         ranges = await inContext(place, () => selectRows(pages, group.rowCount, ranges, predicates, limits));
       if (ranges.length === 0) continue;

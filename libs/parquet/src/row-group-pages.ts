@@ -14,12 +14,13 @@ const BLOOM_HEADER_BYTES = 32;
 
 export type ReadBytes = (start: number, end: number) => Promise<Uint8Array>;
 
-/** The pages of one row group: what its indexes say of them, read when it is asked for, and their bytes. */
+/** The pages of one row group: what its indexes say of them, read once when it is asked for, and their bytes. */
 export class RowGroupPages {
   readonly #group: RowGroupMetadata;
   readonly #read: ReadBytes;
   readonly #maxIndexBytes: number;
   readonly #places = new Map<number, PagePlace[] | undefined>();
+  readonly #bounds = new Map<number, PageBounds[]>();
 
   constructor(group: RowGroupMetadata, read: ReadBytes, maxIndexBytes: number) {
     this.#group = group;
@@ -37,10 +38,13 @@ export class RowGroupPages {
     if (chunk.columnIndex === undefined || chunk.offsetIndex === undefined) return undefined;
     await this.#loadPlaces([leaf]);
     const places = this.#places.get(leaf.chunk)!;
-    const bytes = await this.#index(chunk.columnIndex);
-    return named(leaf, () =>
-      readColumnIndex(bytes, places.length).map((bounds, i) => ({ rows: this.#rowsOf(places, i), bounds })),
-    );
+    let bounds = this.#bounds.get(leaf.chunk);
+    if (bounds === undefined) {
+      const bytes = await this.#index(chunk.columnIndex);
+      bounds = named(leaf, () => readColumnIndex(bytes, places.length));
+      this.#bounds.set(leaf.chunk, bounds);
+    }
+    return bounds.map((page, i) => ({ rows: this.#rowsOf(places, i), bounds: page }));
   }
 
   /** A leaf's Bloom filter; undefined where it has none. */
