@@ -40,7 +40,7 @@ export function parseOptions(argv: string[]): Options {
     .description('All of Millrace from one command: the seven services, a demo log, an Iceberg REST catalog.')
     .option('--records <n>', 'records of each demo topic; 0 makes no demo topic', wholeNumber, 100_000)
     .option('--exit-when-caught-up', 'end with exit code 0 once every table has every record', false)
-    .option('--converters <n>', 'processes that convert', positive, Math.max(1, availableParallelism() - 1))
+    .option('--converters <n>', 'processes that convert', positive, availableParallelism())
     .option('--separate', 'every service in a process of its own (as containers have it)', false)
     .option('--log <folder or URI>', "segments in Kafka's tiered-storage layout (default: <data dir>/log)")
     .option(

@@ -141,6 +141,27 @@ const splitBody = (split: PlannedSplit): Uint8Array =>
 
 export const splitOfBody = (body: Uint8Array): Split => fromBinary(SplitSchema, body);
 
+/** How many of the newest splits tell what the next will become. */
+const YIELD_SPLITS = 8;
+
+/** Bytes of log that the newest committed splits of a table had, and bytes of the data files that they became. */
+export async function newestYield(db: LedgerDb, tableUuid: string): Promise<{ logBytes: number; dataBytes: number }> {
+  const rows = await db
+    .selectFrom('splits')
+    .select(['body', 'data_bytes'])
+    .where('state', '=', 'committed')
+    .where('table_uuid', '=', tableUuid)
+    .orderBy('converted_ms', 'desc')
+    .limit(YIELD_SPLITS)
+    .execute();
+  const yielded = { logBytes: 0, dataBytes: 0 };
+  for (const { body, data_bytes } of rows) {
+    yielded.dataBytes += data_bytes;
+    for (const range of splitOfBody(body).ranges) yielded.logBytes += Number(range.endByte - range.startByte);
+  }
+  return yielded;
+}
+
 /** The splits that wait for a converter, with where their bytes were when they were planned. */
 export async function listPendingSplits(db: LedgerDb, tableUuid: string) {
   const rows = await db

@@ -3,7 +3,7 @@ import type { TieredSegment } from '@millrace/kafka-log';
 import { describe, expect, test } from 'vitest';
 import { chainSegments, knownEnd } from './chain.ts';
 import { commitDueMs } from './commit-cadence.ts';
-import { choosePlanned, cutSpan, draftSplits } from './planner.ts';
+import { choosePlanned, cutSpan, draftSplits, splitBytesFor } from './planner.ts';
 
 interface Sample extends TieredSegment {
   end: number;
@@ -145,6 +145,26 @@ describe('splits', () => {
     expect(choosePlanned(drafts, 100, 0, 2)).toHaveLength(2);
     expect(choosePlanned(drafts.slice(3), 100, 0, 64)).toHaveLength(1);
     expect(choosePlanned(drafts.slice(3), 100, 1, 64)).toHaveLength(0);
+  });
+
+  test('pieces that lie one behind the other are one range', () => {
+    const piece = (key: string, start: number, end: number) => ({
+      ...{ key, segmentBaseOffset: 0, startOffset: start, endOffset: end },
+      startByte: start,
+      endByte: end,
+    });
+    const [draft] = draftSplits([piece('a', 0, 30), piece('a', 30, 60), piece('b', 60, 80)], 0, 100);
+    expect(draft!.pieces).toEqual([piece('a', 0, 60), piece('b', 60, 80)]);
+  });
+
+  test('splits become as large as their files should be, in steps and within bounds', () => {
+    const bytes = (logBytes: number, dataBytes: number) => splitBytesFor(1000, 800, { logBytes, dataBytes });
+    expect(bytes(0, 0)).toBe(800);
+    // Half of the log's bytes remain: 900 bytes of files from 1800 of log.
+    expect(bytes(100, 50)).toBe(1800);
+    expect(bytes(100, 95)).toBe(800);
+    expect(bytes(100, 1000)).toBe(200);
+    expect(bytes(1000, 1)).toBe(3200);
   });
 
   test('a commit is due by time, by bytes, and soon when nothing else is under way', () => {

@@ -88,7 +88,18 @@ export const metadataDiscoveryConfig = z.object({
     .min(0)
     .default(10_000)
     .describe('milliseconds without change after which a segment that seems incomplete is taken as it is'),
-  splitBytes: z.number().int().min(1_024).default(134_217_728).describe('bytes of log in a split'),
+  splitBytes: z
+    .number()
+    .int()
+    .min(1_024)
+    .default(134_217_728)
+    .describe('bytes of log in a split, before splits of the table tell how large their files become'),
+  fileBytes: z
+    .number()
+    .int()
+    .min(1_024)
+    .default(134_217_728)
+    .describe("bytes of a data file that splits aim at (parquet-converter's targetFileBytes)"),
   leaseMs: z.number().int().min(1_000).default(60_000).describe('milliseconds that a lease lasts without heartbeat'),
   maxAttempts: z.number().int().min(1).default(5).describe('tries of one split before its table is suspended'),
   backoffMs: z.number().int().min(0).default(1_000).describe('milliseconds before the second try of a split'),

@@ -17,6 +17,8 @@ import { choosePlanned, cutSpan, type Draft, draftSplits, toPlanned } from './pl
 
 export interface PlanOptions {
   splitBytes: number;
+  /** Bytes between the places where a segment may be cut. */
+  pointBytes: number;
   settleMs: number;
   nowMs: number;
   passBroken: boolean;
@@ -117,15 +119,15 @@ export function segmentReading(store: ObjectStore): SegmentReading {
     return Math.min(await oldestOpen(later ?? reached.segment, signal), reached.endOffset);
   }
 
-  async function cut(spans: readonly LimitedSpan[], splitBytes: number, signal: AbortSignal) {
+  async function cut(spans: readonly LimitedSpan[], pointBytes: number, signal: AbortSignal) {
     const pieces = [];
     for (const span of spans) {
       const whole = span.startOffset === span.segment.baseOffset && span.endByte === span.segment.sizeBytes;
       const points =
-        span.segment.sizeBytes < splitBytes
+        span.segment.sizeBytes < pointBytes
           ? []
-          : await remember(span.segment, `points ${splitBytes}`, () =>
-              splitPoints(store, span.segment, splitBytes, signal),
+          : await remember(span.segment, `points ${pointBytes}`, () =>
+              splitPoints(store, span.segment, pointBytes, signal),
             );
       const index = whole && span.cutAtEnd !== true ? [] : await indexOf(span.segment, signal);
       pieces.push(...cutSpan(span, { points, index }));
@@ -169,7 +171,7 @@ export function segmentReading(store: ObjectStore): SegmentReading {
       const sourceEndOffset = Math.max((await endOf(segments, newest, signal)).endOffset, reached?.endOffset ?? from);
       const stable = reached === undefined ? from : await stableOffset(segments, reached, chain.spans.length, signal);
       const spans = limitSpans(chain.spans, stable);
-      const drafts = draftSplits(await cut(spans, options.splitBytes, signal), from, options.splitBytes);
+      const drafts = draftSplits(await cut(spans, options.pointBytes, signal), from, options.splitBytes);
       const chosen = choosePlanned(drafts, options.splitBytes, pending, MOST_PENDING - pending);
       const splits = [];
       for (const draft of chosen) splits.push(toPlanned(draft, await abortKeys(draft, segments, signal)));

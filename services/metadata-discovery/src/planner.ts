@@ -47,6 +47,22 @@ export function cutSpan(span: Span, inside: SegmentInside): Piece[] {
   }));
 }
 
+/**
+ * Bytes of log that become one data file of about `fileBytes`, as far as the table's newest splits tell (`found`); in steps
+ * of a quarter of `splitBytes`, which it is before any was converted. Between a quarter and four times of that: what a lease
+ * takes stays within bounds. A tenth is left out, so that no rest needs a second file.
+ */
+export function splitBytesFor(
+  fileBytes: number,
+  splitBytes: number,
+  found: { logBytes: number; dataBytes: number },
+): number {
+  if (found.dataBytes === 0 || found.logBytes === 0) return splitBytes;
+  const step = splitBytes / 4;
+  const wanted = (0.9 * fileBytes * found.logBytes) / found.dataBytes;
+  return Math.min(Math.max(Math.floor(wanted / step), 1), 16) * step;
+}
+
 /** Splits of about `splitBytes`, from contiguous pieces; gaps between pieces belong to the split that follows them. */
 export interface Draft {
   startOffset: number;
@@ -62,10 +78,15 @@ export function draftSplits(pieces: readonly Piece[], from: number, splitBytes: 
   for (const piece of pieces) {
     const bytes = piece.endByte - piece.startByte;
     const last = drafts.at(-1);
-    if (last !== undefined && last.bytes + bytes <= splitBytes && last.pieces.length < MOST_RANGES) {
+    // A small piece may pass the end by half of itself: so the size is met as nearly from above as from below.
+    const passes = bytes <= splitBytes / 3 ? bytes / 2 : 0;
+    if (last !== undefined && last.bytes + bytes - passes <= splitBytes && last.pieces.length < MOST_RANGES) {
       last.endOffset = piece.endOffset;
       last.bytes += bytes;
-      last.pieces.push(piece);
+      const before = last.pieces.at(-1)!;
+      if (before.key === piece.key && before.endByte === piece.startByte && before.endOffset === piece.startOffset) {
+        last.pieces[last.pieces.length - 1] = { ...before, endOffset: piece.endOffset, endByte: piece.endByte };
+      } else last.pieces.push(piece);
     } else {
       drafts.push({ startOffset: last?.endOffset ?? from, endOffset: piece.endOffset, bytes, pieces: [piece] });
     }

@@ -9,6 +9,7 @@ import {
   type LedgerTopic,
   listPartitions,
   listPendingSplits,
+  newestYield,
   pendingWork,
   planSplits,
   replanSplit,
@@ -23,6 +24,7 @@ import { currentTraceparent, type Logger, withSpan } from '@millrace/telemetry';
 import { commitDueMs } from './commit-cadence.ts';
 import type { LogTopic } from './log-source.ts';
 import type { SegmentReading } from './partition-plan.ts';
+import { splitBytesFor } from './planner.ts';
 import type { Signal } from './signal.ts';
 import type { TopicEffect, TopicMessage } from './topic.ts';
 import { followSchemas } from './topic-schemas.ts';
@@ -38,13 +40,19 @@ export interface TopicEffectDeps {
   /** Told of new versions. */
   ledger: Signal;
   splitBytes: number;
+  fileBytes: number;
   settleMs: number;
   schemaPollMs: number;
 }
 
+/** How often it is asked what the newest splits became. */
+const YIELD_LOOK_MS = 10_000;
+
 /** Does what a topic's actor decided. Every write is one transaction of the ledger, safe against other owners (I5). */
 export function topicEffects(name: string, deps: TopicEffectDeps) {
   let schemasLookedMs = Number.NEGATIVE_INFINITY;
+  let yieldLookedMs = Number.NEGATIVE_INFINITY;
+  let { splitBytes } = deps;
   /** Why the last look for schemas failed: shown until one succeeds. */
   let schemaNotice: ErrorDetail | undefined;
   let shownNotice = '';
@@ -90,8 +98,18 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
     await suspendTopic(deps.db, topic.tableUuid, errorToDetail(error));
   }
 
-  const planOptions = (topic: LedgerTopic, signal: AbortSignal) => ({
-    splitBytes: deps.splitBytes,
+  async function adaptedSplitBytes(tableUuid: string): Promise<number> {
+    const nowMs = deps.clock.now();
+    if (nowMs - yieldLookedMs >= YIELD_LOOK_MS) {
+      yieldLookedMs = nowMs;
+      splitBytes = splitBytesFor(deps.fileBytes, deps.splitBytes, await newestYield(deps.db, tableUuid));
+    }
+    return splitBytes;
+  }
+
+  const planOptions = async (topic: LedgerTopic, signal: AbortSignal) => ({
+    splitBytes: await adaptedSplitBytes(topic.tableUuid),
+    pointBytes: deps.splitBytes / 8,
     settleMs: deps.settleMs,
     nowMs: deps.clock.now(),
     passBroken: topic.settings.errorPolicy !== ErrorPolicy.SUSPEND,
@@ -119,7 +137,7 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
         segments,
         from,
         byPartition.get(partition) ?? 0,
-        planOptions(topic, signal),
+        await planOptions(topic, signal),
       );
       if (found.sourceEndOffset > (row?.sourceEndOffset ?? first)) {
         await setSourceEnd(db, tableUuid, partition, found.sourceEndOffset);
@@ -172,7 +190,7 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
         showNotices([gapNotice(name, partition, { start: startOffset, end: endOffset })]);
         continue;
       }
-      const placed = await deps.reading.places(segments, startOffset, endOffset, planOptions(topic, signal));
+      const placed = await deps.reading.places(segments, startOffset, endOffset, await planOptions(topic, signal));
       if (placed !== undefined) await replanSplit(deps.db, splitId, epoch, placed);
     }
   }

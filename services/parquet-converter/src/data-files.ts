@@ -14,6 +14,8 @@ export interface DataFilesOptions {
   targetFileBytes: number;
   rowGroupBytes: number;
   rowGroupRows: number;
+  /** The offsets that the rows come from: what is left tells whether another file is worth beginning. */
+  offsets?: { start: number; end: number };
   /** Another attempt may write the same keys: neither replace nor delete what it wrote. */
   sharedKeys?: boolean;
   signal: AbortSignal;
@@ -26,6 +28,9 @@ export interface WrittenFile {
   /** What came with the last batch that went into it. */
   endOffset: number;
 }
+
+/** What is left goes into the file before it when it is less than this share of a file. */
+const SMALL_REST = 0.25;
 
 /**
  * Rows into Parquet files, one after another: a file ends at `targetFileBytes`, and where the schema changes. While the
@@ -76,6 +81,14 @@ export function createDataFiles(options: DataFilesOptions): DataFiles {
     return { key, schema, object, parquet, endOffset: 0 };
   }
 
+  /** Whether what comes after `endOffset` is too little for a file, if it is like what came before. */
+  function isNearlyDone(endOffset: number, openBytes: number): boolean {
+    const { start, end } = options.offsets ?? { start: 0, end: 0 };
+    if (endOffset <= start) return false;
+    const bytes = files.reduce((sum, { stats }) => sum + stats.sizeBytes, openBytes);
+    return (bytes * (end - endOffset)) / (endOffset - start) < SMALL_REST * targetFileBytes && end > start;
+  }
+
   async function end(): Promise<void> {
     if (open === undefined) return;
     const { key, schema, object, parquet, endOffset } = open;
@@ -97,7 +110,8 @@ export function createDataFiles(options: DataFilesOptions): DataFiles {
       open ??= await begin(batch.schema);
       await open.parquet.append(batch);
       open.endOffset = endOffset;
-      if (open.parquet.bytesEstimate >= targetFileBytes) await end();
+      const bytes = open.parquet.bytesEstimate;
+      if (bytes >= targetFileBytes && !isNearlyDone(endOffset, bytes)) await end();
     },
     end,
     async finish() {

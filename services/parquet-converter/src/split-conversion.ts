@@ -46,7 +46,8 @@ export async function convertSplit(
   const store = openStore(split.location);
   const name = `${split.splitId}-${lease.epoch}`;
   const keyOf = (n: number) => `data/${name}-${n}.parquet`;
-  const files = createDataFiles({ store, keyOf, targetFileBytes, rowGroupBytes, rowGroupRows, signal });
+  const offsets = { start: Number(split.startOffset), end: Number(split.endOffset) };
+  const files = createDataFiles({ store, keyOf, targetFileBytes, rowGroupBytes, rowGroupRows, offsets, signal });
   const deadLetters = createDeadLetters(store, `_dead_letters/${name}.parquet`);
   const errors = createErrorSink(split, deadLetters);
   const discard = async () => {
