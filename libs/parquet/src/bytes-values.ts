@@ -65,12 +65,16 @@ export function bytesValues(options: {
     indices = grown;
   };
 
+  const pays = (tried: number, expected: number): boolean => {
+    const entryBytes = dictionary.plain.length / dictionary.count;
+    return dictionaryPays(tried, dictionary.count, entryBytes, expected, encoding.dictionaryShare);
+  };
+
   const judge = (expectedValues: number) => {
     const tried = before.values + count;
     if (!decided && tried >= SAMPLE_VALUES) {
       decided = true;
-      if (!dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, expectedValues))
-        leaveDictionary();
+      if (!pays(tried, expectedValues)) leaveDictionary();
     } else if (dictionary.plain.length > DICTIONARY_BYTES) leaveDictionary();
   };
 
@@ -151,8 +155,7 @@ export function bytesValues(options: {
       if (inDictionary && count > 0 && (before.values === 0 || !decided)) {
         const tried = before.values + count;
         const expected = decided ? expectedValues : tried;
-        if (!dictionaryPays(tried, dictionary.count, dictionary.plain.length / dictionary.count, expected))
-          leaveDictionary();
+        if (!pays(tried, expected)) leaveDictionary();
       }
       const { min, max } = inDictionary
         ? dictionaryRange(dictionary, keys, indices, count, signed)

@@ -3,6 +3,7 @@ import type { BloomFilter } from './bloom-filter.ts';
 import { type Bound, comparator, parquetLower, parquetUpper } from './bounds.ts';
 import { ByteBuffer } from './byte-buffer.ts';
 import { type ColumnMemory, giveMemory, takeMemory } from './column-memory.ts';
+import { dictionaryShare } from './dictionary-choice.ts';
 import { ENCODING, PAGE, PHYSICAL } from './format.ts';
 import type { Leaf } from './leaf.ts';
 import { type LeafCursor, passRows } from './leaf-cursor.ts';
@@ -103,6 +104,7 @@ export class ColumnWriter {
     const writePlain = pageWriter(leaf, encoding.plain);
     this.#memory.values.begin({
       dictionary: encoding.dictionary,
+      dictionaryShare: dictionaryShare(options.codec),
       writePlain:
         bloomFilter === undefined
           ? writePlain

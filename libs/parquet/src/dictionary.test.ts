@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { ByteBuffer } from './byte-buffer.ts';
 import { bytesDictionary, clearBytesDictionary, indexBytes } from './bytes-dictionary.ts';
 import { dictionaryRange, entryKeys } from './bytes-range.ts';
-import { BLOCK, dictionaryPays } from './dictionary-choice.ts';
+import type { CodecName } from './codec.ts';
+import { BLOCK, dictionaryPays, dictionaryShare } from './dictionary-choice.ts';
 import { readHybrid } from './hybrid-reader.ts';
 import { bitWidth, writeIndices, writeLevels } from './hybrid-writer.ts';
 import { clearDictionary, indexPairs, indexWords, numberDictionary } from './number-dictionary.ts';
@@ -147,11 +148,14 @@ test('the hybrid of runs and packed groups comes back, at every width', () => {
 });
 
 test('a dictionary pays by what the whole chunk will hold', () => {
-  expect(dictionaryPays(4096, 4096, 8, 262_144)).toBe(false);
-  expect(dictionaryPays(4096, 5, 8, 262_144)).toBe(true);
+  const pays = (distinct: number, expected: number, codec: CodecName = 'zstd') =>
+    dictionaryPays(4096, distinct, 8, expected, dictionaryShare(codec));
+  expect(pays(4096, 262_144)).toBe(false);
+  expect(pays(5, 262_144)).toBe(true);
   // 84 repeats among 4,096: some 100,000 different ones; of 262,144 more than a third.
-  expect(dictionaryPays(4096, 4012, 8, 262_144)).toBe(false);
-  expect(dictionaryPays(4096, 3700, 8, 262_144)).toBe(true);
+  expect(pays(4012, 262_144)).toBe(false);
+  expect(pays(4012, 262_144, 'snappy')).toBe(true);
+  expect(pays(3700, 262_144)).toBe(true);
   // The same sample of a chunk that ends soon.
-  expect(dictionaryPays(4096, 3700, 8, 8000)).toBe(false);
+  expect(pays(3700, 8000)).toBe(false);
 });

@@ -58,7 +58,8 @@ export function numberValues(kind: NumberKind): ValueWriter {
       if (!decided && (earlier + to >= SAMPLE_VALUES || to === count)) {
         const tried = earlier + to;
         decided = tried >= SAMPLE_VALUES;
-        if (!dictionaryPays(tried, dictionary.count, 4 * width, decided ? expectedValues : tried)) break;
+        const expected = decided ? expectedValues : tried;
+        if (!dictionaryPays(tried, dictionary.count, 4 * width, expected, encoding.dictionaryShare)) break;
       }
       if (dictionary.count * 4 * width > DICTIONARY_BYTES) break;
       if (to === count) return true;

@@ -19,6 +19,8 @@ export interface PageValues {
 export interface ValueEncoding {
   /** Whether a dictionary is tried first. */
   dictionary: boolean;
+  /** The part of PLAIN that it must stay below with its indices, to be kept. */
+  dictionaryShare: number;
   /**
    * Writes a page that is in no dictionary, given in PLAIN form, which holds only until the call returns; answers with the
    * encoding that it took.
