@@ -97,6 +97,17 @@ describe.each(everywhere)('read at once as read byte by byte: %s', (where) => {
       if (text.includes(0xff)) expect(answers[i]).toMatch(/not valid UTF-8/);
       else expect(answers[i]).toBe(Buffer.from(text).toString());
     }
+    for (const at of [0, 150, 299])
+      for (const [bad, isBad] of [
+        [[0xed, 0xa0, 0x80], true],
+        [[0xc0, 0x80], true],
+        [[0xf0, 0x9f, 0x8d, 0x8a], false],
+      ] as const) {
+        const text = [...new Array(at).fill(97), ...bad, ...new Array(299 - at).fill(98)];
+        const [answer] = decode('string', [[...zigzag(BigInt(text.length)), ...text]], where);
+        if (isBad) expect(answer).toMatch(/not valid UTF-8/);
+        else expect(answer).toBe(Buffer.from(text).toString());
+      }
     const long = [new Array(63).fill(65), new Array(64).fill(65), new Array(20_000).fill(65)];
     const whole = long.map((text) => [...zigzag(BigInt(text.length)), ...text]);
     expect(decode('string', whole, where)).toEqual(long.map((text) => 'A'.repeat(text.length)));

@@ -1,4 +1,8 @@
+import { isUtf8 } from 'node:buffer';
 import { broken } from './broken.ts';
+
+// A native call is dearer than a loop over so many bytes.
+const MOST_IN_LOOP = 256;
 
 /** The bits of bytes [p, end) and a few after them, over each other: at most 7 bytes that lie in the view. */
 export function orBytes(view: DataView, p: number, end: number): number {
@@ -23,6 +27,10 @@ export function isAscii(view: DataView, bytes: Uint8Array, p: number, end: numbe
 
 /** Whether bytes [p, end) are UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF); throws if not. */
 export function checkUtf8(bytes: Uint8Array, p: number, end: number): void {
+  if (end - p > MOST_IN_LOOP) {
+    if (!isUtf8(bytes.subarray(p, end))) broken();
+    return;
+  }
   while (p < end) {
     const b = bytes[p++]!;
     if (b < 0x80) continue;
