@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { ByteBuffer } from './byte-buffer.ts';
+import { copyBytes, equalBytes, wordAt } from './byte-strings.ts';
 import { BLOCK } from './dictionary-choice.ts';
 
 /**
@@ -23,9 +24,8 @@ export const ENTRY_WORDS = 8;
 export const LENGTH_WORD = 4;
 export const START_WORD = 5;
 const HASH_WORD = 6;
-/** Entries that a dictionary can have: a slot has so many bits for them. */
-export const MOST_ENTRIES = 1 << 20;
-const ENTRY_BITS = MOST_ENTRIES - 1;
+/** A slot has so many bits for the entry: more than DICTIONARY_BYTES have room for. */
+const ENTRY_BITS = 0xfffff;
 
 const FIRST_SLOTS = 1024;
 /** Bytes that an entry has in words. */
@@ -90,10 +90,9 @@ export function indexBytes(
   }
 }
 
-// The loops below run once for every value of every column. They call nothing that is not inlined and leave what is
-// rare to findOrEnter(): a call, even where it never comes, makes the compiled code load and check every array anew. Their
-// numbers stand in them, or are taken into them as 32-bit integers before they begin: those of the module, and
-// parameters, are checked each time they are used.
+// The loops below run once for every value of every column. Their numbers stand in them, or are taken into them as 32-bit
+// integers before they begin: the compiled code would load and check numbers of the module, and parameters, at each use
+// (29 ns a value became 23). What is rare is left to findOrEnter().
 
 /** Fills the hashes of a block, leaving out long values and those at the end of the source. */
 function hashValues(
@@ -312,13 +311,6 @@ function findOrEnter(
   return entry;
 }
 
-/** Four bytes of a value from its `offset` on, zeros for those that it does not have. */
-function wordAt(source: Uint8Array, start: number, length: number, offset: number): number {
-  let word = 0;
-  for (let i = offset; i < length && i < offset + 4; i++) word |= source[start + i]! << (8 * (i - offset));
-  return word;
-}
-
 /** Twice the slots and the entries. */
 function grow(dictionary: BytesDictionary): void {
   const slots = new Int32Array(2 * dictionary.slots.length);
@@ -333,27 +325,4 @@ function grow(dictionary: BytesDictionary): void {
   }
   dictionary.slots = slots;
   dictionary.entries = entries;
-}
-
-function equalBytes(a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, length: number): boolean {
-  for (let i = 0; i < length; i++) if (a[aStart + i] !== b[bStart + i]) return false;
-  return true;
-}
-
-/** Copies a few bytes, a word at a time; many by the engine's own copy. */
-export function copyBytes(
-  from: Uint8Array,
-  fromView: DataView,
-  start: number,
-  to: Uint8Array,
-  toView: DataView,
-  at: number,
-  length: number,
-): void {
-  if (length > 96) to.set(from.subarray(start, start + length), at);
-  else if (length >= 4) {
-    const last = length - 4;
-    for (let i = 0; i < last; i += 4) toView.setInt32(at + i, fromView.getInt32(start + i, true), true);
-    toView.setInt32(at + last, fromView.getInt32(start + last, true), true);
-  } else for (let i = 0; i < length; i++) to[at + i] = from[start + i]!;
 }

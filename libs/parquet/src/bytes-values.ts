@@ -1,10 +1,10 @@
 import type { BytesVector, Vector } from '@millrace/columns';
 import { ByteBuffer } from './byte-buffer.ts';
+import { copyBytes } from './byte-strings.ts';
 import {
   bytesDictionary,
   capacityOf,
   clearBytesDictionary,
-  copyBytes,
   ENTRY_WORDS,
   indexBytes,
   LENGTH_WORD,

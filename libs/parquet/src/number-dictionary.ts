@@ -13,7 +13,7 @@ export interface NumberDictionary {
   slots: Int32Array;
 }
 
-/** A slot has so many bits for the entry. */
+/** A slot has so many bits for the entry: more than DICTIONARY_BYTES have room for. */
 const ENTRY_BITS = 0xfffff;
 const FIRST_SLOTS = 1024;
 /** Slots that stay in the first cache anyway are not touched beforehand. */
@@ -68,8 +68,8 @@ export function indexPairs(
   }
 }
 
-// The loops below call nothing that is not inlined, and their numbers stand in them, or are taken into them as 32-bit
-// integers before they begin: parameters, and numbers of the module, are checked each time they are used.
+// The numbers of the loops below stand in them, or are taken into them as 32-bit integers before they begin: the compiled
+// code would load and check numbers of the module, and parameters, at each use.
 
 /** Looks numbers up, and enters new ones while there is room; answers with the first that there was none for, or `to`. */
 function findWords(
