@@ -4,14 +4,18 @@ import { broken } from './broken.ts';
 // A native call is dearer than a loop over so many bytes.
 const MOST_IN_LOOP = 256;
 
-/** The bits of bytes [p, end) and a few after them, over each other: at most 7 bytes that lie in the view. */
+/**
+ * The bits of bytes [p, end) and a few after them, over each other: at most 7 bytes that lie in the view. All bits for more
+ * than 1 KB, which checkUtf8() is quicker with.
+ */
 export function orBytes(view: DataView, p: number, end: number): number {
+  if (end - p > 1024) return -1;
   let bits = 0;
   for (; p < end; p += 8) bits |= view.getInt32(p, true) | view.getInt32(p + 4, true);
   return bits;
 }
 
-/** Whether all of bytes [p, end) are below 128. */
+/** Whether all of bytes [p, end) are below 128, as far as that is quick to see: checkUtf8() is for the others. */
 export function isAscii(view: DataView, bytes: Uint8Array, p: number, end: number): boolean {
   const length = end - p;
   let bits = 0;
