@@ -44,21 +44,25 @@ export function createConversion(job: ConversionJob): () => Promise<Round> {
       closeSync(target.file);
       target = undefined;
     };
-    for (const index of readRecords(folder, recordsPerFile)) {
+    for (const index of readRecords(folder)) {
       laps.lap('read');
-      const { appended, error } = appendRecords(rows, decoders, index, 0, index.count);
-      if (error !== undefined) throw error;
-      const batch = rows.batch();
-      laps.lap('decode');
-      target ??= open(files++);
-      const flushed = target.writer.append(batch);
-      if (flushed !== undefined) await flushed;
-      if (target.writer.rowCount >= recordsPerFile) await end();
-      laps.lap('encode');
-      records += appended;
-      for (let i = 0; i < appended; i++)
+      for (let from = 0; from < index.count; ) {
+        const to = Math.min(index.count, from + recordsPerFile - (target?.writer.rowCount ?? 0));
+        const { error } = appendRecords(rows, decoders, index, from, to);
+        if (error !== undefined) throw error;
+        const batch = rows.batch();
+        laps.lap('decode');
+        target ??= open(files++);
+        const flushed = target.writer.append(batch);
+        if (flushed !== undefined) await flushed;
+        if (target.writer.rowCount === recordsPerFile) await end();
+        laps.lap('encode');
+        rows.reset();
+        from = to;
+      }
+      records += index.count;
+      for (let i = 0; i < index.count; i++)
         bytes += Math.max(0, index.keyLengths[i]!) + Math.max(0, index.valueLengths[i]!);
-      rows.reset();
       laps.lap();
     }
     laps.lap('read');

@@ -34,12 +34,12 @@ function* readBatches(folder: string): Generator<{ bytes: Uint8Array; position: 
   }
 }
 
-/** The records of a partition's folder, some `DECODE_BYTES` (or `mostRecords`) at a time, in one index. */
-export function* readRecords(folder: string, mostRecords = Number.POSITIVE_INFINITY): Generator<RecordIndex> {
+/** The records of a partition's folder, some `DECODE_BYTES` at a time, in one index. */
+export function* readRecords(folder: string): Generator<RecordIndex> {
   const index = createRecordIndex();
   for (const { bytes, position, segment } of readBatches(folder)) {
     index.add(bytes, position, { segment, startByte: position });
-    if (index.byteLength < DECODE_BYTES && index.count < mostRecords) continue;
+    if (index.byteLength < DECODE_BYTES) continue;
     yield index;
     index.clear();
   }
