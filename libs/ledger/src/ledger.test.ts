@@ -9,7 +9,7 @@ import { completeSplit } from './completion.ts';
 import { forgetFiles, listFiles, listKeptPaths, listRemovedFiles } from './files.ts';
 import { expireLeases, failSplit, type GivenLease, heartbeatSplit, leaseSplit } from './leases.ts';
 import { type LedgerDb, openLedger } from './ledger-database.ts';
-import { addPartition, listPartitions, pendingWork, planSplits } from './plan.ts';
+import { addPartition, listPartitions, newestYield, pendingWork, planSplits } from './plan.ts';
 import { getTable, listTables } from './tables.ts';
 import { dropTopic, pauseTopic, resumeTopic, updateTopic } from './topic-state.ts';
 import { createTopic, getTopic } from './topics.ts';
@@ -84,6 +84,25 @@ const versionsOf = async (name: string) =>
   (await listVersions(db, { table: table(name), afterVersion: 0, pageSize: 100, withoutFiles: false })).versions;
 const error = (retryable: boolean) =>
   create(ErrorDetailSchema, { kind: ErrorKind.CORRUPT, code: 'batch-crc-mismatch', message: 'bad', retryable });
+
+test('what the newest committed splits became is known, of waiting ones nothing', async () => {
+  await enable('orders');
+  const tableUuid = await uuid('orders');
+  expect(await newestYield(db, tableUuid)).toEqual({ logBytes: 0, dataBytes: 0 });
+  await addPartition(db, tableUuid, 0, 0);
+  const range = { objectKey: 'a', startByte: 50n, endByte: 250n };
+  const split = (startOffset: number) => ({
+    ...{ startOffset, endOffset: startOffset + 10 },
+    ranges: [range, range],
+    transactionIndexKeys: [],
+  });
+  await planSplits(db, { tableUuid, partition: 0, ...when }, [split(0), split(10), split(20)]);
+  await convert();
+  await convert();
+  await commitTable(db, tableUuid, when);
+  await convert();
+  expect(await newestYield(db, tableUuid)).toEqual({ logBytes: 800, dataBytes: 200 });
+});
 
 describe('topics and tables', () => {
   test('a table begins with CREATE; its name and its topic are taken', async () => {
