@@ -129,6 +129,7 @@ export function bytesValues(options: {
         return;
       }
       const { source, starts, lengths, validity, nullCount } = vector as BytesVector;
+      if (validity !== undefined && nullCount === vector.length) return;
       const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
       const dense = validity === undefined || nullCount === 0;
       for (let low = from; low < to; low += BLOCK) {
@@ -198,6 +199,11 @@ function gather(
 ): number {
   let at = 0;
   for (let i = from; i < to; i++) {
+    // Of sparse columns most bytes are zeros.
+    if ((i & 7) === 0 && validity[i >> 3] === 0) {
+      i += 7;
+      continue;
+    }
     denseStarts[at] = starts[i]!;
     denseLengths[at] = lengths[i]!;
     at += (validity[i >> 3]! >> (i & 7)) & 1;

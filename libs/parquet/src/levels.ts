@@ -75,6 +75,9 @@ export class PageLevels {
     if (this.#leaf.maxRepetition > 0) this.#appendNested(batch.segments, from, to);
     else if (this.#leaf.maxDefinition === 0) this.count += to - from;
     else if (validities.length === 0) this.#appendRun(full, to - from);
+    // The only validity is then the leaf's own.
+    else if (validities.length === 1 && batch.vector.nullCount === batch.vector.length)
+      this.#appendRun(full - 1, to - from);
     else {
       this.#reserve(to - from);
       this.#spread();

@@ -107,6 +107,7 @@ export function numberValues(kind: NumberKind): ValueWriter {
         mappedCount += to - from;
       }
       const numbers = vector as Int32Vector | Int64Vector | FloatVector | DoubleVector;
+      if (numbers.validity !== undefined && numbers.nullCount === numbers.length) return;
       const words = wordsOf(numbers.values);
       if ((count + to - from) * width > page.length) {
         const grown = new Int32Array(Math.max(page.length * 2, (count + to - from) * width));
@@ -165,6 +166,11 @@ function gatherWords(
   at: number,
 ): number {
   for (let i = from; i < to; i++) {
+    // Of sparse columns most bytes are zeros.
+    if ((i & 7) === 0 && validity[i >> 3] === 0) {
+      i += 7;
+      continue;
+    }
     page[at] = words[i]!;
     at += (validity[i >> 3]! >> (i & 7)) & 1;
   }
@@ -180,6 +186,11 @@ function gatherPairs(
   at: number,
 ): number {
   for (let i = from; i < to; i++) {
+    // Of sparse columns most bytes are zeros.
+    if ((i & 7) === 0 && validity[i >> 3] === 0) {
+      i += 7;
+      continue;
+    }
     page[2 * at] = words[2 * i]!;
     page[2 * at + 1] = words[2 * i + 1]!;
     at += (validity[i >> 3]! >> (i & 7)) & 1;

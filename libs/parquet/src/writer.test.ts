@@ -115,6 +115,26 @@ test('a chunk that ends with its first page is judged by what it holds, not by w
   ]);
 });
 
+test('columns that are null for long stretches, or for whole batches, keep their values', async () => {
+  const schema = tableOf({
+    text: { kind: 'string' },
+    long: { kind: 'long' },
+    int: { kind: 'int' },
+    none: { kind: 'string' },
+  });
+  const rows: Row[] = Array.from({ length: 12_000 }, (_, i) => {
+    const shown = i > 3000 && i < 9000 ? i % 97 === 0 : i % 2500 === 7;
+    const value = shown
+      ? { text: `${i % 11}`, long: BigInt(i) << 33n, int: -i }
+      : { text: null, long: null, int: null };
+    return { ...value, none: null };
+  });
+  for (const options of [{ batchRows: 500 }, { batchRows: 777, pageRows: 1000 }]) {
+    const { bytes } = await writeRows(schema, rows, options);
+    expect(await rowsOf((await openBytes(bytes)).read())).toEqual(rows);
+  }
+});
+
 test('row groups end by rows and by bytes, and the estimate follows the file', async () => {
   const schema = tableOf({ text: { kind: 'string' } });
   const rows = Array.from({ length: 5000 }, (_, i) => ({ text: `${i}`.padStart(200, `${Math.imul(i, 40_503)}`) }));
