@@ -18,6 +18,18 @@ import { bitWidth, writeIndices } from './hybrid-writer.ts';
 import type { Entries, RawBytes } from './raw-values.ts';
 import type { PageValues, ValueEncoding, ValueWriter } from './values.ts';
 
+/** The view of the bytes used last: the columns of a batch share their bytes, and a view costs as much as a thousand values. */
+let viewed = new Uint8Array(0);
+let view = new DataView(viewed.buffer);
+
+function viewOf(source: Uint8Array): DataView {
+  if (source !== viewed) {
+    viewed = source;
+    view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+  }
+  return view;
+}
+
 const denseStarts = new Int32Array(BLOCK);
 const denseLengths = new Int32Array(BLOCK);
 
@@ -130,7 +142,7 @@ export function bytesValues(options: {
       }
       const { source, starts, lengths, validity, nullCount } = vector as BytesVector;
       if (validity !== undefined && nullCount === vector.length) return;
-      const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+      const view = viewOf(source);
       const dense = validity === undefined || nullCount === 0;
       for (let low = from; low < to; low += BLOCK) {
         const high = Math.min(to, low + BLOCK);
