@@ -19,8 +19,8 @@ import type { Entries, RawBytes } from './raw-values.ts';
 import type { PageValues, ValueEncoding, ValueWriter } from './values.ts';
 
 /** The view of the bytes used last: the columns of a batch share their bytes, and a view costs as much as a thousand values. */
-let viewed = new Uint8Array(0);
-let view = new DataView(viewed.buffer);
+let viewed: Uint8Array = new Uint8Array(0);
+let view: DataView = new DataView(viewed.buffer);
 
 function viewOf(source: Uint8Array): DataView {
   if (source !== viewed) {
