@@ -222,10 +222,14 @@ function nestedLevels(
 ): number {
   const { validities, full, offsets } = segments[depth]!;
   if (offsets === undefined) {
-    repetitions.fill(depth, at, at + to - from);
+    const end = (at + to - from) | 0;
+    // Few at a time: a call of fill() costs more than they do.
+    for (let k = at | 0; k < end; k = (k + 1) | 0) {
+      repetitions[k] = depth;
+      definitions[k] = full;
+    }
     if (from < to) repetitions[at] = repetition;
-    if (validities.length === 0) definitions.fill(full, at, at + to - from);
-    else flatLevels(validities, full, from, to, definitions, at);
+    if (validities.length > 0) flatLevels(validities, full, from, to, definitions, at);
     return at + to - from;
   }
   const inner = segments[depth + 1]!;
@@ -257,8 +261,12 @@ function listLevels(
 ): number {
   const offsets = list.offsets!;
   const most = at + offsets[to]! - offsets[from]! + to - from;
-  definitions.fill(elementDefinition, at, most);
-  repetitions.fill(depth + 1, at, most);
+  const element = elementDefinition | 0;
+  const again = (depth + 1) | 0;
+  for (let k = at | 0; k < most; k = (k + 1) | 0) {
+    definitions[k] = element;
+    repetitions[k] = again;
+  }
   let begin = offsets[from]!;
   for (let i = from; i < to; i++) {
     const end = offsets[i + 1]!;
