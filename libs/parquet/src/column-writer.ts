@@ -124,16 +124,18 @@ export class ColumnWriter {
   /** Takes rows [from, to) of a batch's columns. */
   append(columns: Vector[], from: number, to: number): void {
     const batch = resolveLeaf(this.#leaf, columns);
-    const sliceRows = this.#sliceRows(batch.vector);
+    let slot = slotOf(batch, from);
+    const bytes = plainBytes(batch.vector, slot, slotOf(batch, to));
+    if (this.#leaf.physical === PHYSICAL.BYTE_ARRAY) this.#unencoded += bytes;
+    // A quarter of a page at a time, so that a page of long values, or lists, ends not far beyond its limit.
+    const sliceRows = Math.max(1, Math.floor(((to - from) * this.#options.pageBytes) / (4 * Math.max(1, bytes))));
     for (let row = from; row < to; ) {
       const end = Math.min(to, row + Math.min(sliceRows, this.#options.pageRows - this.#pageRows));
       this.#levels.append(batch, row, end);
       this.#pageRows += end - row;
-      const slot = slotOf(batch, row);
       const endSlot = slotOf(batch, end);
       this.#memory.values.append(batch.vector, slot, endSlot, this.#expectedValues());
-      if (this.#leaf.physical === PHYSICAL.BYTE_ARRAY)
-        this.#unencoded += sum((batch.vector as BytesVector).lengths, slot, endSlot);
+      slot = endSlot;
       if (this.#pageRows >= this.#options.pageRows || this.#memory.values.pageBytes >= this.#options.pageBytes)
         this.#endPage();
       row = end;
@@ -266,14 +268,17 @@ export class ColumnWriter {
   }
 
   #sliceRows(vector: Vector): number {
-    if (vector.kind === 'bytes') {
-      // A quarter of a page at a time, so that a page of long values ends not far beyond its limit.
+    if (vector.kind === 'bytes' && vector.length > 0) {
       const quarter = Math.floor((this.#options.pageBytes * vector.length) / (4 * Math.max(1, vector.source.length)));
       return Math.max(1, Math.min(SLICE_ROWS, quarter));
     }
     return this.#leaf.maxRepetition > 0 ? SLICE_ROWS : this.#options.pageRows;
   }
 }
+
+/** Of slots [from, to): what byte strings have, 8 bytes for any other value. */
+const plainBytes = (vector: Vector, from: number, to: number): number =>
+  vector.kind === 'bytes' ? sum(vector.lengths, from, to) : 8 * (to - from);
 
 function sum(lengths: Int32Array, from: number, to: number): number {
   let total = 0;
