@@ -22,6 +22,13 @@ test('no temporary file stays behind', async () => {
   expect(readdirSync(join(folder, 'log'))).toEqual(['0']);
 });
 
+test('a writer whose file was discarded can not complete', async () => {
+  const lost = await store.writer('x/z');
+  await lost.write(Buffer.of(1));
+  expect(await store.discardUnfinished('x/', Date.now() + 1_000)).toBe(1);
+  await expect(lost.complete()).rejects.toMatchObject({ kind: 'not-found' });
+});
+
 test('uris', () => {
   expect(store.uriOf('a/b c')).toBe(`file://${folder}/a/b c`);
   expect(() => store.keyOf('file:///elsewhere/x')).toThrow(/does not lie under/);
