@@ -64,7 +64,7 @@ export function defineGroups(options: GroupOptions): Group[] {
     results: [{ name: `flow/${dataSet}/zstd`, shared: true }],
     start: async () => {
       const root = workspace.path(`flow-${dataSet}`);
-      return startFlow({ dataSet: dataSetOf(dataSet), log: await workspace.log(dataSet), codec: 'zstd', root });
+      return startFlow({ dataSet: dataSetOf(dataSet), log: await workspace.flowLog(dataSet), codec: 'zstd', root });
     },
   });
   const otherFlow = (dataSet: string): Measurement[] => (quick ? [] : [flow(dataSet)]);

@@ -38,6 +38,8 @@ async function inWorkspace(run: (workspace: Workspace) => Promise<void>): Promis
   const { quick } = options;
   const workspace = createWorkspace({
     recordsOf,
+    flowRecordsOf: (name) =>
+      (options.records === undefined ? dataSetOf(name).flowRecords : undefined) ?? recordsOf(name),
     codecsOf: (name) => (quick || name !== 'orders' ? ['zstd'] : ['zstd', 'lz4', 'snappy', 'gzip', 'none']),
     say,
   });

@@ -24,7 +24,7 @@ in a process of its own, warmed up; what is compared runs in turn, and ratios ar
   --quick            fewer records, zstd alone, the whole flow of orders alone: under 10 minutes
   --only PATTERN     only results whose name matches (regular expression), with what they are compared with:
                      --only flow, --only '^decode/', --only rewrite
-  --records N        so many orders instead of a million; the other data sets in proportion
+  --records N        so many orders instead of a million (the flow: a split's worth, 2.2 million); the other data sets in proportion
   --rounds N         measured rounds (default 5, quick 3)
   --json FILE        writes the results: {date, machine, node, load, results: [{name, cpuSecondsPerMillion, …}]}
   --compare FILE     shows changes against such a file; more than 10 % are marked. Ratios to the same reference say more

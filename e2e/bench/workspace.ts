@@ -11,6 +11,8 @@ import { startJob } from './measured-process.ts';
 export interface Workspace {
   path(name: string): string;
   log(dataSet: string): Promise<TopicLog>;
+  /** The log that goes through the whole flow. */
+  flowLog(dataSet: string): Promise<TopicLog>;
   /** The folder of a data set's segments. */
   segments(dataSet: string, codec?: CompressionCodec): Promise<string>;
   /** A data set as the one Parquet file that we write. */
@@ -22,11 +24,12 @@ export interface Workspace {
 
 export interface WorkspaceOptions {
   recordsOf(dataSet: string): number;
+  flowRecordsOf(dataSet: string): number;
   codecsOf(dataSet: string): CompressionCodec[];
   say(line: string): void;
 }
 
-export function createWorkspace({ recordsOf, codecsOf, say }: WorkspaceOptions): Workspace {
+export function createWorkspace({ recordsOf, flowRecordsOf, codecsOf, say }: WorkspaceOptions): Workspace {
   const root = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
   const remove = () => rmSync(root, { recursive: true, force: true, maxRetries: 3 });
   process.once('exit', remove);
@@ -43,16 +46,21 @@ export function createWorkspace({ recordsOf, codecsOf, say }: WorkspaceOptions):
       await process.end();
     }
   };
-  const log = (dataSet: string) =>
-    once(`log ${dataSet}`, async () => {
-      const records = recordsOf(dataSet);
+  const make = (folder: string, dataSet: string, records: number, codecs: CompressionCodec[]) =>
+    once(`${folder} ${dataSet}`, async () => {
       say(`${dataSet}: making ${records.toLocaleString('en')} records`);
-      return writeTopicLog(join(root, 'logs'), dataSetOf(dataSet), records, codecsOf(dataSet));
+      return writeTopicLog(join(root, folder), dataSetOf(dataSet), records, codecs);
     });
+  const log = (dataSet: string) => make('logs', dataSet, recordsOf(dataSet), codecsOf(dataSet));
+  const flowLog = (dataSet: string) => {
+    const records = flowRecordsOf(dataSet);
+    return records === recordsOf(dataSet) ? log(dataSet) : make('flow-logs', dataSet, records, ['zstd']);
+  };
   const segments = async (dataSet: string, codec: CompressionCodec = 'zstd') => (await log(dataSet)).folders[codec]!;
   return {
     path: (name) => join(root, name),
     log,
+    flowLog,
     segments,
     file: (dataSet) =>
       once(`file ${dataSet}`, async () => {

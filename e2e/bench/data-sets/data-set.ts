@@ -10,6 +10,8 @@ export interface DataSet {
   /** Records of a run, and of a quick one. */
   records: number;
   quickRecords: number;
+  /** Records of the whole flow, when they are others. */
+  flowRecords?: number;
   /** Records of a Kafka batch. */
   batchRecords: number;
   /** Makes the records one after another: call it with 0, 1, 2, … */
