@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { PROCESS_ARGUMENTS, PROCESS_ENVIRONMENT } from '@millrace/all-in-one';
 import type { Job } from './measured/job.ts';
 import type { Round } from './measured/round.ts';
 import { peakRssMegabytes } from './process-cpu.ts';
@@ -16,8 +17,12 @@ export interface MeasuredProcess {
 }
 
 /** Starts a command that speaks lines: it says it is ready, then answers each line with a round's JSON. */
-export async function startMeasuredProcess(command: string, args: readonly string[]): Promise<MeasuredProcess> {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+export async function startMeasuredProcess(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<MeasuredProcess> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   // Who has ended takes no more lines; what it said on its way out is thrown below.
   child.stdin.on('error', () => {});
   let errors = '';
@@ -46,10 +51,10 @@ export async function startMeasuredProcess(command: string, args: readonly strin
   };
 }
 
-/** The job in a fresh Node.js. */
+/** The job in a fresh Node.js, with what the services' processes are started with. */
 export const startJob = (job: Job): Promise<MeasuredProcess> =>
-  startMeasuredProcess(process.execPath, [
-    '--disable-warning=ExperimentalWarning',
-    join(import.meta.dirname, 'measured-child.ts'),
-    JSON.stringify(job),
-  ]);
+  startMeasuredProcess(
+    process.execPath,
+    [...PROCESS_ARGUMENTS, join(import.meta.dirname, 'measured-child.ts'), JSON.stringify(job)],
+    PROCESS_ENVIRONMENT,
+  );

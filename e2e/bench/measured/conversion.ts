@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { appendRecords, createRowBuilder } from '@millrace/columns';
 import { type CodecName, createParquetWriter } from '@millrace/parquet';
+import { parquetConverterConfig } from '@millrace/parquet-converter';
 import { schemaToJsonObject } from '@millrace/schema';
 import { dataSetOf } from '../data-sets/index.ts';
 import { createDecoders } from './decoders.ts';
@@ -19,19 +20,23 @@ export interface ConversionJob {
 }
 
 /**
- * Segments of one partition into Parquet, in this process, as parquet-converter does it: 8 MB are read at a time, 2 MB
- * of records decoded, each batch appended to the file. CPU seconds by stage: read (with CRC, decompression and the
+ * Segments of one partition into Parquet, in this process, as parquet-converter does it by default: so much is read
+ * and decoded at a time, each batch appended to the file. CPU seconds by stage: read (with CRC, decompression and the
  * walk over the records), decode, encode (with compression and the write).
  */
 export function createConversion(job: ConversionJob): () => Promise<Round> {
   const { folder, out, codec = 'zstd', recordsPerFile = Number.POSITIVE_INFINITY } = job;
   const { table, decoders } = createDecoders(dataSetOf(job.dataSet));
   const rows = createRowBuilder(table);
+  const { rowGroupBytes } = parquetConverterConfig.parse({});
   const keyValueMetadata = { 'iceberg.schema': JSON.stringify(schemaToJsonObject(table)) };
   const open = (n: number) => {
     const file = openSync(recordsPerFile === Number.POSITIVE_INFINITY ? out : `${out}-${n}.parquet`, 'w');
     const sink = async (bytes: Uint8Array) => void writeSync(file, bytes);
-    return { file, writer: createParquetWriter({ schema: table, sink, options: { codec, keyValueMetadata } }) };
+    return {
+      file,
+      writer: createParquetWriter({ schema: table, sink, options: { codec, rowGroupBytes, keyValueMetadata } }),
+    };
   };
   return async () => {
     const laps = createLaps(['read', 'decode', 'encode']);

@@ -1,10 +1,10 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { batchSizeAt, createRecordIndex, type RecordIndex } from '@millrace/kafka-log';
+import { parquetConverterConfig } from '@millrace/parquet-converter';
 
-/** What parquet-converter reads, and decodes, at a time (its chunkBytes and batchBytes). */
-const CHUNK_BYTES = 8 << 20;
-const DECODE_BYTES = 2 << 20;
+/** What parquet-converter reads, and decodes, at a time. */
+const { chunkBytes: CHUNK_BYTES, batchBytes: DECODE_BYTES } = parquetConverterConfig.parse({});
 
 /** The record batches of a partition's folder, read in chunks into one buffer; a batch is valid until the next. */
 function* readBatches(folder: string): Generator<{ bytes: Uint8Array; position: number; segment: string }> {
