@@ -2,6 +2,7 @@ import type { AvroType, ColumnType } from '@millrace/schema';
 import type { Branch, ColumnRef, Step } from './avro-step.ts';
 import { MAX_EMPTY_ITEMS } from './avro-value.ts';
 import { vectorKind } from './column.ts';
+import type { PlanDomain } from './column-plan.ts';
 import { decimalBytes } from './vector.ts';
 
 /** What the text of a decoder is gathered in. */
@@ -19,14 +20,6 @@ export interface Writer {
   /** Enum columns and the constants with their symbols. */
   enums: { column: number; symbols: number }[];
   next: number;
-}
-
-export interface PlanDomain {
-  /** Path of the list or map; the top level's is empty. */
-  key: string;
-  /** The list or map; undefined at the top level. */
-  list: ColumnRef | undefined;
-  columns: ColumnRef[];
 }
 
 const domainOf = (writer: Writer, path: number[]): number =>

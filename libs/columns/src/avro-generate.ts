@@ -1,10 +1,11 @@
 import type { Decoder } from './avro-decoder.ts';
-import { bindDomain, emitPart, type PlanDomain, type Writer } from './avro-emit.ts';
+import { bindDomain, emitPart, type Writer } from './avro-emit.ts';
 import { type Piece, piecesOf } from './avro-parts.ts';
 import * as runtime from './avro-runtime.ts';
 import type { ColumnRef, Plan } from './avro-step.ts';
 import { BadRecord } from './avro-value.ts';
-import { type Column, constants, reserve, setNull, vectorKind } from './column.ts';
+import { type Column, constants, reserve, setNull } from './column.ts';
+import { bindColumn, decodeInto, domainsOf, type GeneratedDecode } from './column-plan.ts';
 import type { RowBuilder } from './row-builder.ts';
 import { storeDefault } from './store.ts';
 
@@ -29,7 +30,7 @@ export function generateAvro(plan: Plan): (columnsOf: (rows: RowBuilder) => Colu
     domains: domainsOf(plan.columns),
     isWhole: true,
     inPlace: plan.columns.length <= MOST_IN_PLACE,
-    bind: bindColumn,
+    bind: bindWithValidity,
     columns: plan.columns,
     functions: [],
     constants: [],
@@ -38,31 +39,9 @@ export function generateAvro(plan: Plan): (columnsOf: (rows: RowBuilder) => Colu
   };
   const pieces = piecesOf(plan, writer.inPlace ? MOST_IN_PLACE : COLUMNS_A_PIECE);
   const text = program(writer, pieces, plan.top);
-  const make = new Function('R', 'K', text) as (r: unknown, k: unknown[]) => Generated;
-  return (columnsOf) => {
-    const decode = make(RUNTIME, writer.constants);
-    let bound: RowBuilder | undefined;
-    let columns: Column[] = [];
-    return (rows, starts, lengths, skip, from, to, n) => {
-      if (bound !== rows) {
-        columns = columnsOf(rows);
-        bound = rows;
-      }
-      return decode(columns, rows.source, starts, lengths, skip, from, to, n);
-    };
-  };
+  const make = new Function('R', 'K', text) as (r: unknown, k: unknown[]) => GeneratedDecode;
+  return (columnsOf) => decodeInto(make(RUNTIME, writer.constants), columnsOf);
 }
-
-type Generated = (
-  columns: Column[],
-  source: Uint8Array,
-  starts: Int32Array,
-  lengths: Int32Array,
-  skip: number,
-  from: number,
-  to: number,
-  n: number,
-) => number;
 
 const RUNTIME = {
   ...runtime,
@@ -72,20 +51,6 @@ const RUNTIME = {
   storeDefault,
   isBroken: (error: unknown) => error === runtime.BROKEN || error instanceof BadRecord,
 };
-
-// Each column belongs to the domain of the nearest list or map above it.
-function domainsOf(columns: readonly ColumnRef[]): PlanDomain[] {
-  const lists = columns.filter(({ type }) => type.kind === 'list' || type.kind === 'map');
-  const domains: PlanDomain[] = [{ key: '', list: undefined, columns: [] }];
-  for (const list of lists) domains.push({ key: list.path.join('.'), list, columns: [] });
-  const byKey = new Map(domains.map((domain) => [domain.key, domain]));
-  for (const column of columns) {
-    let above = column.path.length - 1;
-    while (above > 0 && !byKey.has(column.path.slice(0, above).join('.'))) above--;
-    byKey.get(column.path.slice(0, above).join('.'))!.columns.push(column);
-  }
-  return domains;
-}
 
 function program(writer: Writer, pieces: Piece[], top: readonly ColumnRef[]): string {
   const several = pieces.length > 1;
@@ -150,7 +115,7 @@ function emitPiece(writer: Writer, { parts, columns }: Piece, at: number, begin:
     .slice(enums)
     .map(({ column, symbols }, i) => `E${enums + i} = constants(C[${column}], K[${symbols}]);`)
     .join(' ')}
-  ${columns.map(bindColumn).join('\n  ')}
+  ${columns.map(bindWithValidity).join('\n  ')}
   let i = from, p = 0, b = 0, k = 0, q = 0;
   try {
     for (; i < to; i++, n++) {
@@ -169,25 +134,6 @@ function emitPiece(writer: Writer, { parts, columns }: Piece, at: number, begin:
 }`;
 }
 
-function bindColumn({ index, type }: ColumnRef): string {
-  const from = `C[${index}]`;
-  const validity = `w${index} = ${from}.validity;`;
-  switch (vectorKind(type)) {
-    case 'boolean':
-      return `${validity} v${index} = ${from}.flags;`;
-    case 'int32':
-    case 'int64':
-      return `${validity} v${index} = ${from}.ints;`;
-    case 'float':
-      return `${validity} v${index} = ${from}.floats;`;
-    case 'double':
-      return `${validity} v${index} = ${from}.doubles;`;
-    case 'bytes':
-      return `${validity} v${index} = ${from}.starts; l${index} = ${from}.lengths;`;
-    case 'list':
-    case 'map':
-      return `${validity} l${index} = ${from}.lengths;`;
-    case 'struct':
-      return validity;
-  }
-}
+/** With the validity too: nulls are written in place. */
+const bindWithValidity = (column: ColumnRef): string =>
+  `w${column.index} = C[${column.index}].validity; ${bindColumn(column)}`;

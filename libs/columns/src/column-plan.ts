@@ -1,5 +1,7 @@
+import type { Decoder } from './avro-decoder.ts';
 import type { ColumnRef } from './avro-step.ts';
-import { vectorKind } from './column.ts';
+import { type Column, vectorKind } from './column.ts';
+import type { RowBuilder } from './row-builder.ts';
 
 /** The columns of a plan that repeat together: those of the top level, or those below one list or map. */
 export interface PlanDomain {
@@ -45,4 +47,29 @@ export function bindColumn({ index, type }: ColumnRef): string {
     default:
       return '';
   }
+}
+
+/** What generated code decodes records [from, to) by, into rows n, n + 1, … of the columns; see Decoder. */
+export type GeneratedDecode = (
+  columns: Column[],
+  source: Uint8Array,
+  starts: Int32Array,
+  lengths: Int32Array,
+  skip: number,
+  from: number,
+  to: number,
+  n: number,
+) => number;
+
+/** A decoder over generated code, that finds its columns anew only in other rows. */
+export function decodeInto(decode: GeneratedDecode, columnsOf: (rows: RowBuilder) => Column[]): Decoder['decode'] {
+  let bound: RowBuilder | undefined;
+  let columns: Column[] = [];
+  return (rows, starts, lengths, skip, from, to, n) => {
+    if (bound !== rows) {
+      columns = columnsOf(rows);
+      bound = rows;
+    }
+    return decode(columns, rows.source, starts, lengths, skip, from, to, n);
+  };
 }

@@ -2,7 +2,7 @@ import type { Decoder } from './avro-decoder.ts';
 import { broken, checkUtf8, orBytes, scratch } from './avro-runtime.ts';
 import type { ColumnRef } from './avro-step.ts';
 import { type Column, reserve, setNull, truncate } from './column.ts';
-import { bindColumn, domainsOf, type PlanDomain } from './column-plan.ts';
+import { bindColumn, decodeInto, domainsOf, type GeneratedDecode, type PlanDomain } from './column-plan.ts';
 import { emitBody, type ProtobufWriterText } from './protobuf-emit.ts';
 import type { ProtobufInterpreter } from './protobuf-interpret.ts';
 import * as put from './protobuf-put.ts';
@@ -41,31 +41,9 @@ export function generateProtobuf(
   };
   const body = emitBody(writer, plan.root, 'n', { end: 'e', depth: 0 });
   const text = program(plan, writer, domains, binds, body);
-  const make = new Function('R', 'K', 'P', text) as (r: unknown, k: unknown[], p: ProtobufPlan) => Generated;
-  return (columnsOf) => {
-    const decode = make({ ...RUNTIME, interpret }, writer.constants, plan);
-    let bound: RowBuilder | undefined;
-    let columns: Column[] = [];
-    return (rows, starts, lengths, skip, from, to, n) => {
-      if (bound !== rows) {
-        columns = columnsOf(rows);
-        bound = rows;
-      }
-      return decode(columns, rows.source, starts, lengths, skip, from, to, n);
-    };
-  };
+  const make = new Function('R', 'K', 'P', text) as (r: unknown, k: unknown[], p: ProtobufPlan) => GeneratedDecode;
+  return (columnsOf) => decodeInto(make({ ...RUNTIME, interpret }, writer.constants, plan), columnsOf);
 }
-
-type Generated = (
-  columns: Column[],
-  source: Uint8Array,
-  starts: Int32Array,
-  lengths: Int32Array,
-  skip: number,
-  from: number,
-  to: number,
-  n: number,
-) => number;
 
 const RUNTIME = { ...runtime, ...put, broken, checkUtf8, orBytes, scratch, reserve, setNull, storeDefault, truncate };
 
