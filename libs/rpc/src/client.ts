@@ -1,14 +1,18 @@
 import type { DescService } from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
+import type { TransportSettings } from '@millrace/base';
 import { failSpan } from '@millrace/telemetry';
 import { context, propagation, type Span, SpanKind, trace } from '@opentelemetry/api';
 import { type CallOptions, type Client, grpcDefinition } from './adapter.ts';
+import { clientCredentials } from './credentials.ts';
 import { channelOptions } from './limits.ts';
 import { statusToError } from './status.ts';
 
 export interface ClientOptions {
   /** Deadline of unary calls that name none. */
   timeoutMs?: number;
+  /** Certificates; a service hands over its own settings. Default: plain, which only loopback may be. */
+  transport?: TransportSettings;
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -26,7 +30,7 @@ export function createClient<S extends DescService>(
   const definition = grpcDefinition(service);
   const channel = new grpc.Client(
     target(addresses),
-    grpc.credentials.createInsecure(),
+    clientCredentials(options.transport ?? {}, service.typeName, addresses),
     channelOptions(service.typeName),
   );
   const client: Record<string, unknown> = { close: () => channel.close() };

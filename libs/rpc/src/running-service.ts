@@ -15,6 +15,20 @@ export interface RunningService {
 export const listenConfig = (defaultPort: number) => ({
   host: z.string().default('127.0.0.1').describe('address to listen on; loopback unless told otherwise'),
   port: z.number().int().min(0).max(65_535).default(defaultPort).describe('gRPC port; 0 takes a free one'),
+  tlsCertificateFile: z
+    .string()
+    .optional()
+    .describe("PEM file: this service's certificate, shown to callers and to the services that it calls"),
+  tlsKeyFile: z.string().optional().describe("PEM file: the certificate's private key"),
+  tlsAuthorityFile: z
+    .string()
+    .optional()
+    .describe('PEM file: the authorities whose certificates callers and called services must have'),
+  tlsReloadMs: z.number().int().min(100).default(10_000).describe('milliseconds between looks at the three TLS files'),
+  plaintext: z
+    .boolean()
+    .default(false)
+    .describe('whether connections beyond loopback may go without TLS: only where the network encrypts by itself'),
   drainMs: z.number().int().min(0).default(10_000).describe('milliseconds that running work gets to end at a stop'),
   logLevel: z.enum(LOG_LEVELS).default('info').describe('least level that is logged'),
   traces: z.string().default('none').describe('where spans go: none, otlp, or a file for JSON lines'),

@@ -3,11 +3,12 @@ import { type DescService, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import * as grpc from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { MillraceError } from '@millrace/base';
+import { MillraceError, type TransportSettings } from '@millrace/base';
 import { failSpan } from '@millrace/telemetry';
 import { context, propagation, SpanKind, trace } from '@opentelemetry/api';
 import { HealthImplementation } from 'grpc-health-check';
 import { type CallContext, grpcDefinition, type Implementation } from './adapter.ts';
+import { serverCredentials } from './credentials.ts';
 import { serverOptions } from './limits.ts';
 import { errorToStatus } from './status.ts';
 
@@ -23,6 +24,8 @@ export interface ServeOptions {
   host: string;
   /** 0 takes a free port. */
   port: number;
+  /** Certificates; a service hands over its own settings. Default: plain, which only loopback may be. */
+  transport?: TransportSettings;
   services: ImplementedService[];
 }
 
@@ -47,6 +50,7 @@ export function implement<S extends DescService>(service: S, handlers: Implement
 
 /** Serves gRPC with standard health checking (grpc.health.v1) and reflection. */
 export async function serve(options: ServeOptions): Promise<RpcServer> {
+  const credentials = serverCredentials(options.transport ?? {}, options.name, options.host);
   const server = new grpc.Server(serverOptions);
   const health = new HealthImplementation({ '': 'SERVING' });
   for (const { service, handlers } of options.services) {
@@ -56,7 +60,7 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
   health.addToServer(server);
   reflection(options.services.map(({ service }) => service)).addToServer(server);
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(`${options.host}:${options.port}`, grpc.ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(`${options.host}:${options.port}`, credentials, (error, bound) =>
       error
         ? reject(
             new MillraceError(

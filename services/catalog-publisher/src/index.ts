@@ -26,8 +26,8 @@ export async function createCatalogPublisher(
   const clock = deps.clock ?? systemClock;
   const logger = createLogger('catalog-publisher');
   const store = await openPublisherStore(config.databaseUrl);
-  const ledger = createClient(LedgerService, config.discoveryAddress);
-  const iceberg = createClient(IcebergCatalogService, config.icebergAddress);
+  const ledger = createClient(LedgerService, config.discoveryAddress, { transport: config });
+  const iceberg = createClient(IcebergCatalogService, config.icebergAddress, { transport: config });
   const publisher = await startPublisher({
     store,
     ledger,
@@ -50,10 +50,12 @@ export async function createCatalogPublisher(
   };
   const service = publisherService(publisher, store);
   const { host, port } = config;
-  const server = await serve({ name: 'catalog-publisher', host, port, services: [service] }).catch(async (error) => {
-    await end();
-    throw error;
-  });
+  const server = await serve({ name: 'catalog-publisher', host, port, transport: config, services: [service] }).catch(
+    async (error) => {
+      await end();
+      throw error;
+    },
+  );
   return {
     name: 'catalog-publisher',
     address: server.address,

@@ -24,7 +24,7 @@ export async function createDeltaCommitter(
   const clock = deps.clock ?? systemClock;
   const logger = createLogger('delta-committer');
   const cache = tableCache(config.cachedFiles);
-  const ledger = deps.ledger ?? createClient(LedgerService, config.discoveryAddress);
+  const ledger = deps.ledger ?? createClient(LedgerService, config.discoveryAddress, { transport: config });
   const projector = runProjector({
     format: TableFormat.DELTA,
     formatName: 'delta',
@@ -40,7 +40,7 @@ export async function createDeltaCommitter(
   try {
     const { host, port } = config;
     const service = deltaCommitterService({ ledger, projector, cache, clock });
-    const server = await serve({ name: 'delta-committer', host, port, services: [service] });
+    const server = await serve({ name: 'delta-committer', host, port, transport: config, services: [service] });
     return {
       name: 'delta-committer',
       address: server.address,

@@ -52,7 +52,7 @@ export async function createIcebergRestCatalog(
     const routes = [...namespaceRoutes(namespaces), ...tableRoutes(tables, endpoints)];
     const rest = await startRest(config, [configRoute(routes, warehouse.uri), ...routes], logger);
     closing.push(rest.stop);
-    const ledger = deps.ledger ?? createClient(LedgerService, config.discoveryAddress);
+    const ledger = deps.ledger ?? createClient(LedgerService, config.discoveryAddress, { transport: config });
     if (deps.ledger === undefined) closing.push(() => ledger.close());
     const projector = runProjector({
       format: TableFormat.ICEBERG,
@@ -68,7 +68,7 @@ export async function createIcebergRestCatalog(
     const expiry = snapshotExpiry({ tables, files, clock, orphanAgeMs: config.orphanAgeMs });
     const service = icebergCatalogService({ tables, projector, expiry, catalogUri });
     const { host, port } = config;
-    const server = await serve({ name: 'iceberg-rest-catalog', host, port, services: [service] });
+    const server = await serve({ name: 'iceberg-rest-catalog', host, port, transport: config, services: [service] });
     closing.push(() => server.stop(config.drainMs));
     logger.info({ catalogUri }, 'REST API listening');
     return { name: 'iceberg-rest-catalog', address: server.address, catalogUri, stop: end };

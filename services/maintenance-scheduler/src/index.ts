@@ -45,11 +45,11 @@ export async function createMaintenanceScheduler(
   const interrupted = await history.failInterrupted(clock.now());
   if (interrupted > 0) logger.warn({ interrupted }, 'jobs that the last run left behind are marked failed');
   const policies = policyStore(database.db);
-  const timeout = { timeoutMs: config.callTimeoutMs };
-  const ledger = createClient(LedgerService, config.discoveryAddress, timeout);
-  const iceberg = createClient(IcebergCatalogService, config.icebergAddress, timeout);
-  const delta = createClient(DeltaCommitterService, config.deltaAddress, timeout);
-  const converter = createClient(ParquetConverterService, config.converterAddress, timeout);
+  const calls = { timeoutMs: config.callTimeoutMs, transport: config };
+  const ledger = createClient(LedgerService, config.discoveryAddress, calls);
+  const iceberg = createClient(IcebergCatalogService, config.icebergAddress, calls);
+  const delta = createClient(DeltaCommitterService, config.deltaAddress, calls);
+  const converter = createClient(ParquetConverterService, config.converterAddress, calls);
   const scheduler = startScheduler(
     {
       ...{ ledger, iceberg, delta, converter, store, clock, logger, history, policies },
@@ -65,10 +65,12 @@ export async function createMaintenanceScheduler(
   };
   const { host, port } = config;
   const services = [maintenanceService(scheduler, policies, history)];
-  const server = await serve({ name: 'maintenance-scheduler', host, port, services }).catch(async (error) => {
-    await end();
-    throw error;
-  });
+  const server = await serve({ name: 'maintenance-scheduler', host, port, transport: config, services }).catch(
+    async (error) => {
+      await end();
+      throw error;
+    },
+  );
   return {
     name: 'maintenance-scheduler',
     address: server.address,

@@ -47,6 +47,7 @@ export async function createMetadataDiscovery(
       name,
       host: config.host,
       port: config.port,
+      transport: config,
       services: [topicService(discovery), splitService(discovery), ledgerService(discovery)],
     });
     return {

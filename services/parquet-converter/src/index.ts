@@ -21,8 +21,8 @@ export { ENV_PREFIX, type ParquetConverterConfig, parquetConverterConfig } from 
 export async function createParquetConverter(config: ParquetConverterConfig): Promise<RunningService> {
   const name = 'parquet-converter';
   const logger = createLogger(name);
-  const splits = createClient(SplitService, config.discoveryAddress);
-  const reader = createClient(SegmentReaderService, config.segmentReaderAddress);
+  const splits = createClient(SplitService, config.discoveryAddress, { transport: config });
+  const reader = createClient(SegmentReaderService, config.segmentReaderAddress, { transport: config });
   const { chunkBytes, aheadBytes, maxBatchBytes, leaseWaitMs, heartbeatMs, drainMs, retries } = config;
   const logStores = new Map<string, ReadAhead>();
   if (config.logStoreUri !== '') {
@@ -35,6 +35,7 @@ export async function createParquetConverter(config: ParquetConverterConfig): Pr
     name,
     host: config.host,
     port: config.port,
+    transport: config,
     services: [parquetConverterService(config)],
   });
   const loops = Array.from({ length: config.concurrency }, (_, i) =>

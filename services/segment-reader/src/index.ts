@@ -16,6 +16,7 @@ export async function createSegmentReader(
     name,
     host: config.host,
     port: config.port,
+    transport: config,
     services: [segmentReaderService(config, store)],
   });
   return { name, address: server.address, stop: () => server.stop(config.drainMs) };
