@@ -17,9 +17,11 @@ export type ServiceName = (typeof SERVICE_NAMES)[number];
 /** What `npm start` writes to `<data dir>/run/endpoints.json`. */
 export const endpointsSchema = z.object({
   pid: z.number().int(),
+  /** Of the first replica of iceberg-rest-catalog; all of them. */
   catalogUri: z.string(),
+  catalogUris: z.array(z.string()).optional(),
   warehouseUri: z.string(),
-  /** "host:port" of each service; several converters are comma-separated. */
+  /** "host:port" of each service; several replicas are comma-separated. */
   services: z.record(z.string(), z.string()),
   /** Process ids of the services that have a process of their own. */
   pids: z.record(z.string(), z.array(z.number().int())),

@@ -118,3 +118,11 @@ test('words: durations, bytes, formats', () => {
     '1,234,567',
   ]);
 });
+
+test('beyond loopback without certificates nothing is sent, and the way out is named', async () => {
+  const { code, errors } = await run('--address', 'metadata-discovery=discovery:7801', 'topics', 'describe', 'orders');
+  expect(code).toBe(EXIT.usage);
+  expect(errors).toMatch(/calls discovery, which is not loopback, without TLS: set tlsCertificateFile/);
+  const half = await run('--tls-key-file', 'x', 'topics', 'describe', 'orders');
+  expect([half.code, half.errors]).toEqual([EXIT.usage, expect.stringMatching(/not set: tlsCertificateFile, tlsAuth/)]);
+});

@@ -1,9 +1,9 @@
 import { toMillraceError } from '@millrace/base';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { catalogCommands } from './catalogs.ts';
 import { maintenanceCommands } from './maintenance.ts';
 import { createOutput, type Output, toJson } from './output.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, type Session, type SessionOptions } from './session.ts';
 import { tableCommands } from './tables.ts';
 import { topicCommands } from './topics.ts';
 import { verifyCommand } from './verify-command.ts';
@@ -39,6 +39,22 @@ export async function runCommandLine(
       'address of a service, when there is no data folder; may be repeated',
       (pair: string, before: string[] = []) => [...before, pair],
     )
+    .addOption(
+      new Option('--tls-certificate-file <pem>', 'certificate to show to services').env(
+        'MILLRACE_TLS_CERTIFICATE_FILE',
+      ),
+    )
+    .addOption(new Option('--tls-key-file <pem>', 'its private key').env('MILLRACE_TLS_KEY_FILE'))
+    .addOption(
+      new Option('--tls-authority-file <pem>', 'the authority whose certificates services must have').env(
+        'MILLRACE_TLS_AUTHORITY_FILE',
+      ),
+    )
+    .addOption(
+      new Option('--plaintext', 'no TLS beyond loopback: only where the network encrypts by itself').env(
+        'MILLRACE_PLAINTEXT',
+      ),
+    )
     .option('--json', 'one JSON document instead of tables')
     .showHelpAfterError('(millrace --help lists the commands)')
     .exitOverride()
@@ -60,7 +76,7 @@ Exit codes: 0 done, 1 a check or job failed, 2 wrong usage, 3 a service can't be
     (body) =>
     async (...given) => {
       const command = given.at(-1) as Command;
-      const global = program.opts<{ dataDir?: string; address?: string[]; json?: boolean }>();
+      const global = program.opts<SessionOptions & { json?: boolean }>();
       try {
         const session = openSession(global);
         try {

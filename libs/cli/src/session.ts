@@ -1,4 +1,4 @@
-import { MillraceError } from '@millrace/base';
+import { MillraceError, type TransportSettings } from '@millrace/base';
 import { CatalogPublisherService } from '@millrace/proto/catalog_publisher';
 import { DeltaCommitterService } from '@millrace/proto/delta_committer';
 import { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
@@ -14,7 +14,7 @@ import {
   type ServiceName,
 } from './endpoints.ts';
 
-export interface SessionOptions {
+export interface SessionOptions extends TransportSettings {
   dataDir?: string | undefined;
   /** "service=host:port", over what the endpoints file says. */
   address?: string[] | undefined;
@@ -50,6 +50,7 @@ export function openSession(options: SessionOptions): Session {
     }
     addresses.set(service!, address);
   }
+  const calls = { transport: options };
   const closing: (() => void)[] = [];
   const open = <C extends { close(): void }>(service: ServiceName, make: (address: string) => C): (() => C) => {
     let client: C | undefined;
@@ -72,14 +73,14 @@ export function openSession(options: SessionOptions): Session {
     endpoints,
     dataDir,
     knows: (service) => addresses.has(service),
-    topics: open('metadata-discovery', (address) => createClient(TopicService, address)),
-    ledger: open('metadata-discovery', (address) => createClient(LedgerService, address)),
-    iceberg: open('iceberg-rest-catalog', (address) => createClient(IcebergCatalogService, address)),
-    delta: open('delta-committer', (address) => createClient(DeltaCommitterService, address)),
-    publisher: open('catalog-publisher', (address) => createClient(CatalogPublisherService, address)),
+    topics: open('metadata-discovery', (address) => createClient(TopicService, address, calls)),
+    ledger: open('metadata-discovery', (address) => createClient(LedgerService, address, calls)),
+    iceberg: open('iceberg-rest-catalog', (address) => createClient(IcebergCatalogService, address, calls)),
+    delta: open('delta-committer', (address) => createClient(DeltaCommitterService, address, calls)),
+    publisher: open('catalog-publisher', (address) => createClient(CatalogPublisherService, address, calls)),
     maintenance: open('maintenance-scheduler', (address) =>
       // A job is answered when it has ended.
-      createClient(MaintenanceSchedulerService, address, { timeoutMs: 3_600_000 }),
+      createClient(MaintenanceSchedulerService, address, { ...calls, timeoutMs: 3_600_000 }),
     ),
     close() {
       for (const close of closing) close();

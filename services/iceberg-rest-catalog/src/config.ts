@@ -19,10 +19,15 @@ export const icebergCatalogConfig = z.object({
     .describe("folders or URIs beside the warehouse where users' own tables may lie"),
   restHost: z.string().default('127.0.0.1').describe('address of the REST API; loopback unless told otherwise'),
   restPort: z.number().int().min(0).max(65_535).default(8181).describe('port of the REST API; 0 takes a free one'),
+  restCertificateFile: z
+    .string()
+    .optional()
+    .describe('PEM file: certificate of the REST API, when engines do not know the authority of tlsCertificateFile'),
+  restKeyFile: z.string().optional().describe("PEM file: that certificate's private key"),
   catalogUri: z
     .string()
     .optional()
-    .describe('URI of the REST API as engines reach it, when it is not http://<restHost>:<restPort>'),
+    .describe('URI of the REST API as engines reach it, when it is not http(s)://<restHost>:<restPort>'),
   tokenSource: z
     .string()
     .regex(/^(env|file):.+$/, 'must be env:NAME or file:PATH')

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { MillraceError, toMillraceError } from '@millrace/base';
+import type { Server } from 'node:https';
+import { isLoopback, MillraceError, toMillraceError, usesTls, watchCertificates } from '@millrace/base';
 import { parseJson, stringifyJson } from '@millrace/iceberg';
 import { httpStatusOf } from '@millrace/rpc';
 import { failSpan, type Logger, withSpan } from '@millrace/telemetry';
@@ -32,16 +33,15 @@ export interface RestRequest {
 
 export type Route = [method: 'GET' | 'HEAD' | 'POST' | 'DELETE', path: string, handler: RestHandler];
 
-const LOOPBACK = /^(localhost|127(\.\d+){3}|::1|\[::1\])$/;
-
-/** Listens and serves the routes: JSON without loss of 64-bit numbers, the error model, and the token where there is one. */
-export async function startRest(
-  config: Pick<IcebergCatalogConfig, 'restHost' | 'restPort' | 'tokenSource' | 'bodyLimitBytes' | 'drainMs'>,
-  routes: Route[],
-  logger: Logger,
-): Promise<RestServer> {
+/**
+ * Listens and serves the routes: JSON without loss of 64-bit numbers, the error model, and the token where there is one.
+ * With certificates it is HTTPS; engines show a token rather than a certificate.
+ */
+export async function startRest(config: IcebergCatalogConfig, routes: Route[], logger: Logger): Promise<RestServer> {
   const token = readToken(config);
+  const certificates = watchRestCertificates(config, () => app, logger);
   const app = fastify({
+    ...(certificates && { https: certificates.current() }),
     bodyLimit: config.bodyLimitBytes,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 4_000 },
@@ -86,14 +86,32 @@ export async function startRest(
   }
   try {
     const uri = await app.listen({ host: config.restHost, port: config.restPort });
-    return { app, uri, stop: () => stopWithin(app, config.drainMs) };
+    return { app, uri, stop: () => stopWithin(app, config.drainMs).finally(certificates?.stop) };
   } catch (error) {
+    certificates?.stop();
     throw new MillraceError(
       'unavailable',
       `the REST API can't listen on ${config.restHost}:${config.restPort}: ${(error as Error).message}; choose another restPort`,
       { code: 'listen-failed', retryable: false, cause: error },
     );
   }
+}
+
+function watchRestCertificates(config: IcebergCatalogConfig, app: () => FastifyInstance, logger: Logger) {
+  const { restCertificateFile, restKeyFile = config.tlsKeyFile } = config;
+  // Nobody's certificate is asked for, so which authority stands there does not matter.
+  const own = {
+    tlsCertificateFile: restCertificateFile,
+    tlsKeyFile: restKeyFile,
+    tlsAuthorityFile: restCertificateFile,
+  };
+  const settings = restCertificateFile === undefined ? config : { ...config, ...own };
+  if (!usesTls(settings, 'the REST API listens on', [config.restHost])) return undefined;
+  return watchCertificates(
+    settings,
+    ({ cert, key }) => (app().server as Server).setSecureContext({ cert, key }),
+    (error) => logger.error({ error }, 'new certificates of the REST API are of no use; the former ones stay'),
+  );
 }
 
 async function stopWithin(app: FastifyInstance, drainMs: number): Promise<void> {
@@ -104,7 +122,7 @@ async function stopWithin(app: FastifyInstance, drainMs: number): Promise<void> 
 
 function readToken(config: Pick<IcebergCatalogConfig, 'restHost' | 'tokenSource'>): string | undefined {
   if (config.tokenSource === undefined) {
-    if (LOOPBACK.test(config.restHost)) return undefined;
+    if (isLoopback(config.restHost)) return undefined;
     throw new MillraceError(
       'invalid',
       `restHost ${config.restHost} is not loopback, so the REST API needs a token: set tokenSource to env:NAME or file:PATH`,

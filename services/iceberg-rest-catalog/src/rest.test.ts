@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { get } from 'node:https';
+import { fileURLToPath } from 'node:url';
 import { testDatabaseUrl } from '@millrace/database/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createIcebergRestCatalog, icebergCatalogConfig } from './index.ts';
@@ -224,5 +228,39 @@ describe('the server', () => {
     expect(await status({ authorization: 'Bearer sword' })).toBe(401);
     expect(await status({ authorization: 'Bearer swordfish' })).toBe(200);
     await other.stop();
+  });
+
+  test('with certificates it is HTTPS; beyond loopback it is nothing else', async () => {
+    const folder = `${fixture.root}/certificates`;
+    execFileSync(fileURLToPath(new URL('../../../deploy/certificates.sh', import.meta.url)), [folder, 'catalog']);
+    const base = { databaseUrl: testDatabaseUrl(), warehouseUri: `${fixture.root}/w3`, restPort: 0, port: 0 };
+    process.env['MILLRACE_TEST_TOKEN'] = 'swordfish';
+    const open = { ...base, tokenSource: 'env:MILLRACE_TEST_TOKEN', restHost: '0.0.0.0' };
+    await expect(createIcebergRestCatalog(icebergCatalogConfig.parse(open), fixture)).rejects.toMatchObject({
+      code: 'tls-required',
+    });
+    const own = { restCertificateFile: `${folder}/catalog.pem`, restKeyFile: `${folder}/catalog.key` };
+    const inside = {
+      tlsCertificateFile: `${folder}/catalog.pem`,
+      tlsKeyFile: `${folder}/catalog.key`,
+      tlsAuthorityFile: `${folder}/authority.pem`,
+    };
+    for (const files of [own, inside]) {
+      const secure = await createIcebergRestCatalog(icebergCatalogConfig.parse({ ...open, ...files }), fixture);
+      const { port, protocol } = new URL(secure.catalogUri);
+      expect(protocol).toBe('https:');
+      const status = await new Promise((resolve, reject) => {
+        const options = {
+          port,
+          path: '/v1/config',
+          ca: readFileSync(`${folder}/authority.pem`),
+          headers: { authorization: 'Bearer swordfish' },
+        };
+        get({ host: 'localhost', ...options }, (response) => resolve(response.resume().statusCode)).on('error', reject);
+      });
+      expect(status).toBe(200);
+      await secure.stop();
+    }
+    delete process.env['MILLRACE_TEST_TOKEN'];
   });
 });
