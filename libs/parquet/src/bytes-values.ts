@@ -11,7 +11,7 @@ import {
   START_WORD,
 } from './bytes-dictionary.ts';
 import { dictionaryRange, entryKeys, plainRange } from './bytes-range.ts';
-import { BLOCK, DICTIONARY_BYTES, dictionaryPays, SAMPLE_VALUES } from './dictionary-choice.ts';
+import { BLOCK, DICTIONARY_BYTES, dictionaryPays, JUDGED_PAGES, SAMPLE_VALUES } from './dictionary-choice.ts';
 import { clearEntryMap, type EnterEntries, entryMap, mapEntries } from './entry-map.ts';
 import { ENCODING } from './format.ts';
 import { bitWidth, writeIndices } from './hybrid-writer.ts';
@@ -51,7 +51,7 @@ export function bytesValues(options: {
   const map = entryMap();
   let count = 0;
   /** Values of the chunk before this page, and what the dictionary was then. */
-  let before = { values: 0, entries: 0, bytes: 0 };
+  let before = { pages: 0, values: 0, entries: 0, bytes: 0 };
   let encoding: ValueEncoding;
   let inDictionary = false;
   let decided = false;
@@ -77,9 +77,10 @@ export function bytesValues(options: {
     indices = grown;
   };
 
-  const pays = (tried: number, expected: number): boolean => {
+  const pays = (tried: number, expected: number, distinctAtHalf?: number): boolean => {
     const entryBytes = dictionary.plain.length / dictionary.count;
-    return dictionaryPays(tried, dictionary.count, entryBytes, expected, encoding.dictionaryShare);
+    const growth = { tried, distinct: dictionary.count, distinctAtHalf, entryBytes };
+    return dictionaryPays(growth, expected, encoding.dictionaryShare);
   };
 
   const judge = (expectedValues: number) => {
@@ -164,11 +165,11 @@ export function bytesValues(options: {
       }
     },
     writePage(out: ByteBuffer, expectedValues: number): PageValues {
-      // The chunk's first page knows better than its first values did, above all when it is the last one too.
-      if (inDictionary && count > 0 && (before.values === 0 || !decided)) {
+      // The chunk's first pages know better than its first values did, above all when they are the last ones too.
+      if (inDictionary && count > 0 && (before.pages < JUDGED_PAGES || !decided)) {
         const tried = before.values + count;
-        const expected = decided ? expectedValues : tried;
-        if (!pays(tried, expected)) leaveDictionary();
+        const atHalf = decided && before.pages === 1 ? before.entries : undefined;
+        if (!pays(tried, decided ? expectedValues : tried, atHalf)) leaveDictionary();
       }
       const { min, max } = inDictionary
         ? dictionaryRange(dictionary, keys, indices, count, signed)
@@ -181,7 +182,12 @@ export function bytesValues(options: {
         writeIndices(indices, count, bits, out);
       } else used = encoding.writePlain(plain.used, count, out);
       const values = { encoding: used, count, nanCount: 0, min, max };
-      before = { values: before.values + count, entries: dictionary.count, bytes: dictionary.plain.length };
+      before = {
+        pages: before.pages + 1,
+        values: before.values + count,
+        entries: dictionary.count,
+        bytes: dictionary.plain.length,
+      };
       plain.length = 0;
       count = 0;
       return values;
@@ -192,7 +198,7 @@ export function bytesValues(options: {
       clearBytesDictionary(dictionary);
       clearEntryMap(map);
       keys.count = 0;
-      before = { values: 0, entries: 0, bytes: 0 };
+      before = { pages: 0, values: 0, entries: 0, bytes: 0 };
       inDictionary = encoding.dictionary;
       decided = false;
       return entries > 0 ? { count: entries, bytes } : undefined;

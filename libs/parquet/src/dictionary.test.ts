@@ -149,13 +149,25 @@ test('the hybrid of runs and packed groups comes back, at every width', () => {
 
 test('a dictionary pays by what the whole chunk will hold', () => {
   const pays = (distinct: number, expected: number, codec: CodecName = 'zstd') =>
-    dictionaryPays(4096, distinct, 8, expected, dictionaryShare(codec));
+    dictionaryPays({ tried: 4096, distinct, entryBytes: 8 }, expected, dictionaryShare(codec));
   expect(pays(4096, 262_144)).toBe(false);
   expect(pays(5, 262_144)).toBe(true);
   // 84 repeats among 4,096: some 100,000 different ones; of 262,144 more than a third.
   expect(pays(4012, 262_144)).toBe(false);
   expect(pays(4012, 262_144, 'snappy')).toBe(true);
   expect(pays(3700, 262_144)).toBe(true);
+  // Nine different ones, however many have been looked at.
+  expect(dictionaryPays({ tried: 50_000, distinct: 9, entryBytes: 4 }, 700_000, dictionaryShare('zstd'))).toBe(true);
   // The same sample of a chunk that ends soon.
   expect(pays(3700, 8000)).toBe(false);
+});
+
+test('values that come in order are told from those drawn again and again', () => {
+  const pays = (distinctAtHalf: number, distinct: number) =>
+    dictionaryPays({ tried: 40_000, distinct, distinctAtHalf, entryBytes: 8 }, 262_144, dictionaryShare('zstd'));
+  // Two of each, in order: 20,000 by now, 131,072 in the end. As many by now, drawn from 25,000, are all there are.
+  expect(pays(10_000, 20_000)).toBe(false);
+  expect(pays(13_767, 19_953)).toBe(true);
+  // Ten of each in order are few in the end too.
+  expect(pays(2000, 4000)).toBe(true);
 });

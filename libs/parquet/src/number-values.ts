@@ -1,6 +1,6 @@
 import type { DoubleVector, FloatVector, Int32Vector, Int64Vector, Vector } from '@millrace/columns';
 import type { ByteBuffer } from './byte-buffer.ts';
-import { BLOCK, DICTIONARY_BYTES, dictionaryPays, SAMPLE_VALUES } from './dictionary-choice.ts';
+import { BLOCK, DICTIONARY_BYTES, dictionaryPays, JUDGED_PAGES, SAMPLE_VALUES } from './dictionary-choice.ts';
 import { clearEntryMap, type EnterEntries, entryMap, mapEntries } from './entry-map.ts';
 import { ENCODING } from './format.ts';
 import { bitWidth, writeIndices } from './hybrid-writer.ts';
@@ -24,7 +24,8 @@ export function numberValues(kind: NumberKind): ValueWriter {
   const dictionary = numberDictionary(width);
   let page = new Int32Array(1024 * width);
   let count = 0;
-  /** Values of the chunk before this page, and entries of its dictionary. */
+  /** Pages and values of the chunk before this page, and entries of its dictionary. */
+  let pages = 0;
   let earlier = 0;
   let entriesBefore = 0;
   /** The page's first values as entries: those that came as entries of another dictionary. */
@@ -55,11 +56,18 @@ export function numberValues(kind: NumberKind): ValueWriter {
       if (width === 1) indexWords(dictionary, page, from, end, indices);
       else indexPairs(dictionary, page, from, end, indices);
       if (alike) indices.fill(indices[from]!, from, to);
-      if (!decided && (earlier + to >= SAMPLE_VALUES || to === count)) {
+      const sampled = !decided && earlier + to >= SAMPLE_VALUES;
+      // The first pages know better than the first values did.
+      if (sampled || (to === count && (pages < JUDGED_PAGES || !decided))) {
         const tried = earlier + to;
-        decided = tried >= SAMPLE_VALUES;
-        const expected = decided ? expectedValues : tried;
-        if (!dictionaryPays(tried, dictionary.count, 4 * width, expected, encoding.dictionaryShare)) break;
+        decided ||= sampled;
+        const growth = {
+          tried,
+          distinct: dictionary.count,
+          distinctAtHalf: decided && pages === 1 ? entriesBefore : undefined,
+          entryBytes: 4 * width,
+        };
+        if (!dictionaryPays(growth, decided ? expectedValues : tried, encoding.dictionaryShare)) break;
       }
       if (dictionary.count * 4 * width > DICTIONARY_BYTES) break;
       if (to === count) return true;
@@ -133,6 +141,7 @@ export function numberValues(kind: NumberKind): ValueWriter {
         writeIndices(indices, count, bits, out);
       } else used = encoding.writePlain(new Uint8Array(page.buffer, 0, count * 4 * width), count, out);
       const values = { encoding: used, count, nanCount, min, max };
+      pages++;
       earlier += count;
       count = mappedCount = 0;
       entriesBefore = dictionary.count;
@@ -145,7 +154,7 @@ export function numberValues(kind: NumberKind): ValueWriter {
       clearEntryMap(map);
       inDictionary = encoding.dictionary;
       decided = false;
-      earlier = entriesBefore = 0;
+      pages = earlier = entriesBefore = 0;
       return entries > 0 ? { count: entries, bytes } : undefined;
     },
   };
