@@ -1,17 +1,18 @@
 import { toMillraceError } from '@millrace/base';
-import type { Endpoints } from '@millrace/cli';
-import type { RunningService } from '@millrace/rpc';
+import { type Endpoints, SERVICE_NAMES } from '@millrace/cli';
 import type { Logger } from '@millrace/telemetry';
 import type { DataFolder } from './data-folder.ts';
 import { freePorts } from './ports.ts';
 import { type ServiceProcess, startServiceProcess } from './service-process.ts';
-import { asEnvironment, defineServices, type ServiceDefinition, type Wiring } from './services.ts';
+import { addressesOf, asEnvironment, defineServices, type ServiceDefinition, type Wiring } from './services.ts';
 
 export interface DeploymentOptions {
   folder: DataFolder;
   /** 0 takes a free one. */
   catalogPort: number;
   converters: number;
+  /** Of every other service. */
+  replicas: number;
   /** Every service in a process of its own. */
   separate: boolean;
   commitIntervalMs: number;
@@ -31,35 +32,26 @@ export interface Deployment {
   stop(): Promise<void>;
 }
 
-const SINGLE_NAMES = [
-  'metadata-discovery',
-  'segment-reader',
-  'iceberg-rest-catalog',
-  'delta-committer',
-  'catalog-publisher',
-  'maintenance-scheduler',
-] as const;
 const PROCESS_GRACE_MS = 15_000;
 
 /** Starts the seven services and writes `run/endpoints.json`; when one can't start, those that run are stopped again. */
 export async function startDeployment(options: DeploymentOptions): Promise<Deployment> {
-  const { folder, logger } = options;
-  const ports = await freePorts(SINGLE_NAMES.length + options.converters + 1);
-  const wiring: Wiring = {
-    ...options,
-    catalogPort: options.catalogPort || ports.pop()!,
-    converterPorts: ports.splice(0, options.converters),
-    ports: Object.fromEntries(SINGLE_NAMES.map((name, i) => [name, ports[i]!])) as Wiring['ports'],
-  };
-  const catalogUri = `http://127.0.0.1:${wiring.catalogPort}`;
+  const { folder, logger, replicas } = options;
+  const free = await freePorts((SERVICE_NAMES.length + 1) * replicas + options.converters);
+  const ports = Object.fromEntries(
+    SERVICE_NAMES.map((name) => [name, free.splice(0, name === 'parquet-converter' ? options.converters : replicas)]),
+  ) as Wiring['ports'];
+  const catalogPorts = free.splice(0, replicas);
+  if (options.catalogPort !== 0) catalogPorts[0] = options.catalogPort;
+  const wiring: Wiring = { ...options, ports, catalogPorts };
+  const catalogUris = catalogPorts.map((port) => `http://127.0.0.1:${port}`);
+  const catalogUri = catalogUris[0]!;
   const endpoints: Endpoints = {
     pid: process.pid,
     catalogUri,
+    catalogUris,
     warehouseUri: options.warehouseUri,
-    services: {
-      ...Object.fromEntries(SINGLE_NAMES.map((name) => [name, `127.0.0.1:${wiring.ports[name]}`])),
-      'parquet-converter': wiring.converterPorts.map((port) => `127.0.0.1:${port}`).join(','),
-    },
+    services: Object.fromEntries(SERVICE_NAMES.map((name) => [name, addressesOf(ports, name)])),
     pids: {},
   };
   let started = false;
@@ -71,12 +63,16 @@ export async function startDeployment(options: DeploymentOptions): Promise<Deplo
   };
   try {
     for (const service of defineServices(wiring)) {
-      // The converter's CPU work would starve whoever shares its process.
-      const own = options.separate || service.name === 'parquet-converter';
-      const running: ServiceProcess | RunningService = own
-        ? await startOwnProcess(service, options, endpoints, () => started)
-        : await service.start();
-      stops.push(() => running.stop(PROCESS_GRACE_MS));
+      // Those that run are stopped also when another one of them can't start.
+      const begun = await Promise.allSettled(
+        service.map((replica) => startReplica(replica, options, endpoints, () => started)),
+      );
+      stops.push(async () => {
+        await Promise.all(
+          begun.map((one) => (one.status === 'fulfilled' ? one.value.stop(PROCESS_GRACE_MS) : undefined)),
+        );
+      });
+      for (const one of begun) if (one.status === 'rejected') throw one.reason;
     }
   } catch (error) {
     await stop();
@@ -87,12 +83,14 @@ export async function startDeployment(options: DeploymentOptions): Promise<Deplo
   return { catalogUri, stop };
 }
 
-function startOwnProcess(
+async function startReplica(
   service: ServiceDefinition,
-  { folder, logger }: DeploymentOptions,
+  { folder, logger, separate }: DeploymentOptions,
   endpoints: Endpoints,
   started: () => boolean,
 ): Promise<ServiceProcess> {
+  // The converter's CPU work would starve whoever shares its process.
+  if (!separate && service.name !== 'parquet-converter') return service.start();
   let current = 0;
   return startServiceProcess({
     name: service.name,

@@ -34,7 +34,7 @@ try {
 process.exit();
 
 async function run(options: Options, signal: AbortSignal): Promise<number> {
-  const { records, exitWhenCaughtUp, converters, separate, log, schemas, warehouse, database } = options;
+  const { records, exitWhenCaughtUp, converters, replicas, separate, log, schemas, warehouse, database } = options;
   const logLevel = setting(
     'MILLRACE_LOG_LEVEL',
     'info',
@@ -61,6 +61,7 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
       folder,
       catalogPort,
       converters,
+      replicas,
       separate,
       commitIntervalMs,
       logLevel,

@@ -5,6 +5,8 @@ export interface Options {
   records: number;
   exitWhenCaughtUp: boolean;
   converters: number;
+  /** Of every service; more than one makes `separate` true. */
+  replicas: number;
   separate: boolean;
   /** Folder or store URI in Kafka's tiered layout; default: the data folder's own. */
   log?: string;
@@ -36,11 +38,12 @@ function postgresDatabase(text: string): string {
 
 /** The command line of `npm start`; prints help and ends the process when asked to. */
 export function parseOptions(argv: string[]): Options {
-  const options = new Command('npm start --')
+  const command = new Command('npm start --')
     .description('All of Millrace from one command: the seven services, a demo log, an Iceberg REST catalog.')
     .option('--records <n>', 'records of each demo topic; 0 makes no demo topic', wholeNumber, 100_000)
     .option('--exit-when-caught-up', 'end with exit code 0 once every table has every record', false)
-    .option('--converters <n>', 'processes that convert', positive, availableParallelism())
+    .option('--converters <n>', 'processes that convert (default: as many as cores, or --replicas)', positive)
+    .option('--replicas <n>', 'processes of every service, with --separate; needs --database', positive, 1)
     .option('--separate', 'every service in a process of its own (as containers have it)', false)
     .option('--log <folder or URI>', "segments in Kafka's tiered-storage layout (default: <data dir>/log)")
     .option(
@@ -70,8 +73,18 @@ Environment:
   MILLRACE_LOG_LEVEL      least level in <data dir>/run/millrace.log (default info)
   MILLRACE_COMMIT_INTERVAL_MS   how often the demo's tables are committed at the least (default 2000)`,
     )
-    .parse(argv, { from: 'user' })
-    .opts<Options>();
+    .parse(argv, { from: 'user' });
+  const options = command.opts<Omit<Options, 'converters'> & { converters?: number }>();
+  if (options.replicas > 1 && options.database === undefined)
+    command.error(
+      `error: --replicas ${options.replicas} needs --database postgres://…: SQLite is one process's own, replicas share their state`,
+      { exitCode: 2 },
+    );
   const isDemo = options.log === undefined && options.schemas === undefined;
-  return { ...options, records: isDemo ? options.records : 0 };
+  return {
+    ...options,
+    records: isDemo ? options.records : 0,
+    converters: options.converters ?? Math.max(availableParallelism(), options.replicas),
+    separate: options.separate || options.replicas > 1,
+  };
 }

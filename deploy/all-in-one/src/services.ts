@@ -25,9 +25,10 @@ export interface ServiceDefinition {
 
 export interface Wiring {
   folder: DataFolder;
-  ports: Record<Exclude<ServiceName, 'parquet-converter'>, number>;
-  converterPorts: number[];
-  catalogPort: number;
+  /** A gRPC port for each replica. */
+  ports: Record<ServiceName, number[]>;
+  /** Of the REST API, one for each replica of iceberg-rest-catalog. */
+  catalogPorts: number[];
   commitIntervalMs: number;
   logLevel: string;
   /** URIs. */
@@ -40,10 +41,14 @@ export interface Wiring {
   isDemo: boolean;
 }
 
-/** The seven (the converter once a process), wired to each other on loopback, in the order in which they start. */
-export function defineServices(wiring: Wiring): ServiceDefinition[] {
+/** All addresses of a service, as clients take them. */
+export const addressesOf = (ports: Wiring['ports'], name: ServiceName): string =>
+  ports[name].map((port) => `127.0.0.1:${port}`).join(',');
+
+/** The replicas of the seven, wired to each other on loopback, in the order in which they start. */
+export function defineServices(wiring: Wiring): ServiceDefinition[][] {
   const { folder, ports, logStoreUri } = wiring;
-  const address = (name: keyof Wiring['ports']) => `127.0.0.1:${ports[name]}`;
+  const address = (name: ServiceName) => addressesOf(ports, name);
   const database = (name: ServiceName) => {
     if (wiring.database === undefined) return { databaseUrl: `sqlite:${folder.state}/${name}.db` };
     const url = new URL(wiring.database);
@@ -52,52 +57,44 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
   };
   const common = { host: '127.0.0.1', logLevel: wiring.logLevel, traces: folder.traceFile };
   const discoveryAddress = address('metadata-discovery');
-  const converterAddress = wiring.converterPorts.map((port) => `127.0.0.1:${port}`).join(',');
 
   const define = <S extends z.ZodObject>(
     name: ServiceName,
-    port: number,
     module: { ENV_PREFIX: string },
     schema: S,
     create: (config: z.infer<S>) => Promise<RunningService>,
     settings: Record<string, unknown>,
-  ): ServiceDefinition => {
-    const all = { ...common, port, ...settings };
-    return {
-      name,
-      envPrefix: module.ENV_PREFIX,
-      settings: all,
-      main: fileURLToPath(import.meta.resolve(`@millrace/${name}/main`)),
-      // A setting that the service does not know is a mistake here.
-      start: () => create(z.strictObject(schema.shape).parse(all) as z.infer<S>),
-    };
-  };
+    own: (replica: number) => Record<string, unknown> = () => ({}),
+  ): ServiceDefinition[] =>
+    ports[name].map((port, replica) => {
+      const all = { ...common, port, ...settings, ...own(replica) };
+      return {
+        name,
+        envPrefix: module.ENV_PREFIX,
+        settings: all,
+        main: fileURLToPath(import.meta.resolve(`@millrace/${name}/main`)),
+        // A setting that the service does not know is a mistake here.
+        start: () => create(z.strictObject(schema.shape).parse(all) as z.infer<S>),
+      };
+    });
 
   return [
-    define(
-      'metadata-discovery',
-      ports['metadata-discovery'],
-      discovery,
-      discovery.metadataDiscoveryConfig,
-      discovery.createMetadataDiscovery,
-      {
-        ...database('metadata-discovery'),
-        logStoreUri,
-        schemaSourceUri: wiring.schemaSourceUri,
-        warehouseUri: wiring.warehouseUri,
-        topics: (wiring.isDemo ? DEMO_TOPICS : []).map(({ name }) => ({
-          name,
-          namespace: DEMO_NAMESPACE,
-          commitIntervalMs: wiring.commitIntervalMs,
-        })),
-      },
-    ),
-    define('segment-reader', ports['segment-reader'], reader, reader.segmentReaderConfig, reader.createSegmentReader, {
+    define('metadata-discovery', discovery, discovery.metadataDiscoveryConfig, discovery.createMetadataDiscovery, {
+      ...database('metadata-discovery'),
+      logStoreUri,
+      schemaSourceUri: wiring.schemaSourceUri,
+      warehouseUri: wiring.warehouseUri,
+      topics: (wiring.isDemo ? DEMO_TOPICS : []).map(({ name }) => ({
+        name,
+        namespace: DEMO_NAMESPACE,
+        commitIntervalMs: wiring.commitIntervalMs,
+      })),
+    }),
+    define('segment-reader', reader, reader.segmentReaderConfig, reader.createSegmentReader, {
       logStoreUri,
     }),
     define(
       'iceberg-rest-catalog',
-      ports['iceberg-rest-catalog'],
       catalog,
       catalog.icebergCatalogConfig,
       catalog.createIcebergRestCatalog,
@@ -105,23 +102,19 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
         ...database('iceberg-rest-catalog'),
         discoveryAddress,
         warehouseUri: wiring.warehouseUri,
-        restPort: wiring.catalogPort,
       },
+      (replica) => ({ restPort: wiring.catalogPorts[replica] }),
     ),
-    define('delta-committer', ports['delta-committer'], delta, delta.deltaCommitterConfig, delta.createDeltaCommitter, {
+    define('delta-committer', delta, delta.deltaCommitterConfig, delta.createDeltaCommitter, {
       discoveryAddress,
     }),
-    define(
-      'catalog-publisher',
-      ports['catalog-publisher'],
-      publisher,
-      publisher.publisherConfig,
-      publisher.createCatalogPublisher,
-      { ...database('catalog-publisher'), discoveryAddress, icebergAddress: address('iceberg-rest-catalog') },
-    ),
+    define('catalog-publisher', publisher, publisher.publisherConfig, publisher.createCatalogPublisher, {
+      ...database('catalog-publisher'),
+      discoveryAddress,
+      icebergAddress: address('iceberg-rest-catalog'),
+    }),
     define(
       'maintenance-scheduler',
-      ports['maintenance-scheduler'],
       maintenance,
       maintenance.maintenanceConfig,
       maintenance.createMaintenanceScheduler,
@@ -130,17 +123,15 @@ export function defineServices(wiring: Wiring): ServiceDefinition[] {
         discoveryAddress,
         icebergAddress: address('iceberg-rest-catalog'),
         deltaAddress: address('delta-committer'),
-        converterAddress,
+        converterAddress: address('parquet-converter'),
         warehouseUri: wiring.warehouseUri,
       },
     ),
-    ...wiring.converterPorts.map((port) =>
-      define('parquet-converter', port, converter, converter.parquetConverterConfig, converter.createParquetConverter, {
-        discoveryAddress,
-        segmentReaderAddress: address('segment-reader'),
-        logStoreUri,
-      }),
-    ),
+    define('parquet-converter', converter, converter.parquetConverterConfig, converter.createParquetConverter, {
+      discoveryAddress,
+      segmentReaderAddress: address('segment-reader'),
+      logStoreUri,
+    }),
   ];
 }
 
