@@ -78,3 +78,35 @@ test('every key is described', () => {
     'log.level | MR_LOG_LEVEL | "info" | least level',
   ]);
 });
+
+test('a text comes from a file that a variable names; never from two places', () => {
+  const file = join(folder, 'secret');
+  writeFileSync(file, 'file:///mounted\n');
+  expect(loadConfig(schema, 'MR', { MR_WAREHOUSE_URI_FILE: file })).toMatchObject({ warehouseUri: 'file:///mounted' });
+  expect(() => loadConfig(schema, 'MR', { MR_WAREHOUSE_URI_FILE: file, MR_WAREHOUSE_URI: 'x' })).toThrow(
+    /MR_WAREHOUSE_URI and MR_WAREHOUSE_URI_FILE are both set/,
+  );
+  expect(() => loadConfig(schema, 'MR', { MR_WAREHOUSE_URI_FILE: '/nowhere/x' })).toThrow(
+    /file that MR_WAREHOUSE_URI_FILE names \/nowhere\/x can't be read/,
+  );
+  expect(() => loadConfig(schema, 'MR', { MR_WAREHOUSE_URI: 'x', MR_ROW_GROUP_BYTES_FILE: file })).toThrow(
+    /MR_ROW_GROUP_BYTES_FILE is not a setting/,
+  );
+});
+
+test('errors of a file or a variable show no values', () => {
+  const broken = yaml('late: 1\nwarehouseUri: "swordfish-1\nrowGroupBytes: 1\n');
+  const fails = (env: Record<string, string>) => {
+    try {
+      loadConfig(schema, 'MR', env);
+    } catch (error) {
+      return `${(error as Error).stack}`;
+    }
+    return 'nothing failed';
+  };
+  expect(fails({ MR_CONFIG: broken })).toMatch(/config\.yaml is not YAML: line \d/);
+  expect(fails({ MR_CONFIG: broken })).not.toContain('swordfish');
+  expect(fails({ MR_WAREHOUSE_URI: 'x', MR_TOPICS: '[swordfish-1' })).toMatch(/variable MR_TOPICS is not YAML/);
+  expect(fails({ MR_WAREHOUSE_URI: 'x', MR_TOPICS: '[swordfish-1' })).not.toContain('swordfish');
+  expect(fails({ MR_WAREHOUSE_URI: 'x', MR_LOG_LEVEL: 'swordfish-1' })).not.toContain('swordfish');
+});

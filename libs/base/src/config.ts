@@ -2,12 +2,14 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { MillraceError } from './errors.ts';
+import { keepSecret } from './secrets.ts';
 
 /**
  * Reads a service's configuration: a YAML file (path in `<PREFIX>_CONFIG`, or given), over it the environment, checked
  * by a zod object. Environment names are the prefix and the key in upper snake case: prefix MILLRACE_CONVERTER and key
  * rowGroupBytes give MILLRACE_CONVERTER_ROW_GROUP_BYTES; nested objects join with "_". Values of other types than
- * string are read as YAML ("60000", "true", "[a, b]").
+ * string are read as YAML ("60000", "true", "[a, b]"). A text may also stand in a file that a variable of the same name
+ * with _FILE names, as secrets that a cluster mounts do; white space around it does not count.
  *
  * Every key has a description with its unit (`.describe`). An unknown or illegal key is an `invalid` error that names
  * where it came from, the key and the legal values.
@@ -25,10 +27,22 @@ export function loadConfig<S extends z.ZodObject>(
   for (const { path, leaf } of leaves(schema)) {
     const name = envName(prefix, path);
     known.add(name);
-    const text = env[name];
+    let text = env[name];
+    let source = `environment variable ${name}`;
+    if (isStringLike(leaf) && env[`${name}_FILE`] !== undefined && !known.has(`${name}_FILE`)) {
+      known.add(`${name}_FILE`);
+      if (text !== undefined) {
+        throw new MillraceError('invalid', `${name} and ${name}_FILE are both set: leave one out`, {
+          code: 'config-twice',
+          context: { key: path.join('.') },
+        });
+      }
+      source = `the file that ${name}_FILE names`;
+      text = readText(env[`${name}_FILE`]!, source).trim();
+    }
     if (text === undefined) continue;
-    sources.set(path.join('.'), `environment variable ${name}`);
-    setPath(values, path, isStringLike(leaf) ? text : parseYaml(text));
+    sources.set(path.join('.'), source);
+    setPath(values, path, isStringLike(leaf) ? text : yamlOf(text, source));
   }
   for (const name of Object.keys(env)) {
     if (name.startsWith(prefix + '_') && !known.has(name)) {
@@ -40,6 +54,11 @@ export function loadConfig<S extends z.ZodObject>(
     }
   }
   const result = strict(schema).safeParse(values);
+  for (const { path, leaf } of leaves(schema)) {
+    const value = valueAt(values, path);
+    // Of settings only URLs hold secrets in themselves.
+    if (isStringLike(leaf) && typeof value === 'string' && value.includes('://')) keepSecret(value);
+  }
   if (result.success) return result.data as z.infer<S>;
   const messages = result.error.issues.map((issue) => {
     const path = issue.path.map(String).join('.');
@@ -52,7 +71,7 @@ export function loadConfig<S extends z.ZodObject>(
     }
     const found = leaves(schema).find((l) => l.path.join('.') === path);
     const about = found === undefined ? '' : ` (${descriptionOf(found.leaf)})`;
-    if (found !== undefined && !sources.has(path) && !hasPath(values, found.path)) {
+    if (found !== undefined && !sources.has(path) && valueAt(values, found.path) === undefined) {
       const places = `as ${path} in ${file ?? `a YAML file named by ${prefix}_CONFIG`}, or as ${envName(prefix, found.path)}`;
       return `${path} is not set: give it ${places}${about}`;
     }
@@ -74,25 +93,38 @@ export function describeConfig(schema: z.ZodObject, prefix: string): string[] {
 }
 
 function readYaml(file: string): Record<string, unknown> {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new MillraceError('invalid', `configuration file ${file} can't be read: ${(error as Error).message}`, {
-      code: 'config-unreadable',
-      cause: error,
-    });
-  }
-  let value: unknown;
-  try {
-    value = parseYaml(text) ?? {};
-  } catch (error) {
-    throw new MillraceError('invalid', `${file} is not YAML: ${(error as Error).message}`, { code: 'config-invalid' });
-  }
+  const value = yamlOf(readText(file, 'configuration file'), file) ?? {};
   if (typeof value !== 'object' || Array.isArray(value)) {
     throw new MillraceError('invalid', `${file} must hold a mapping of keys to values`, { code: 'config-invalid' });
   }
   return value as Record<string, unknown>;
+}
+
+function readText(file: string, what: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new MillraceError('invalid', `${what} ${file} can't be read: ${(error as Error).message}`, {
+      code: 'config-unreadable',
+      cause: error,
+    });
+  }
+}
+
+function yamlOf(text: string, source: string): unknown {
+  try {
+    // Not "pretty": that would show the line, which may hold a secret.
+    return parseYaml(text, { prettyErrors: false });
+  } catch (error) {
+    throw new MillraceError('invalid', `${source} is not YAML: ${placeOf(error, text)}${(error as Error).message}`, {
+      code: 'config-invalid',
+    });
+  }
+}
+
+function placeOf(error: unknown, text: string): string {
+  const { pos } = error as { pos?: [number, number] };
+  return pos === undefined ? '' : `line ${text.slice(0, pos[0]).split('\n').length}: `;
 }
 
 interface Leaf {
@@ -142,8 +174,8 @@ const isStringLike = (type: z.ZodType): boolean => {
 const envName = (prefix: string, path: string[]): string =>
   [prefix, ...path.map((part) => part.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase())].join('_');
 
-const hasPath = (values: unknown, path: string[]): boolean =>
-  path.reduce<unknown>((node, part) => (node as Record<string, unknown> | undefined)?.[part], values) !== undefined;
+const valueAt = (values: unknown, path: string[]): unknown =>
+  path.reduce<unknown>((node, part) => (node as Record<string, unknown> | undefined | null)?.[part], values);
 
 function setPath(target: Record<string, unknown>, path: string[], value: unknown): void {
   let node = target;

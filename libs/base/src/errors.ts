@@ -1,3 +1,5 @@
+import { withoutSecrets } from './secrets.ts';
+
 /** What went wrong, in the terms that decide what to do next. gRPC status and HTTP bodies are made from it in libs/rpc. */
 export type ErrorKind =
   | 'invalid'
@@ -29,7 +31,10 @@ export interface MillraceErrorOptions {
   cause?: unknown;
 }
 
-/** The one error type that crosses a package's border: the message names the thing, the place and the way out. */
+/**
+ * The one error type that crosses a package's border: the message names the thing, the place and the way out. Whatever
+ * the message was made of (another library's words, a URL), secrets in it are gone.
+ */
 export class MillraceError extends Error {
   readonly kind: ErrorKind;
   readonly code: string;
@@ -37,7 +42,7 @@ export class MillraceError extends Error {
   readonly context: Record<string, string>;
 
   constructor(kind: ErrorKind, message: string, options: MillraceErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(withoutSecrets(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'MillraceError';
     this.kind = kind;
     this.code = options.code ?? kind;
@@ -45,7 +50,7 @@ export class MillraceError extends Error {
     this.context = Object.fromEntries(
       Object.entries(options.context ?? {})
         .filter(([, value]) => value !== undefined)
-        .map(([key, value]) => [key, String(value)]),
+        .map(([key, value]) => [key, withoutSecrets(String(value))]),
     );
   }
 

@@ -5,4 +5,5 @@ export * from './errors.ts';
 export * from './json.ts';
 export * from './names.ts';
 export * from './retry.ts';
+export * from './secrets.ts';
 export * from './turns.ts';

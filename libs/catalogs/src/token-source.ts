@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { MillraceError } from '@millrace/base';
+import { keepSecret, MillraceError } from '@millrace/base';
 
 /**
  * Reads the secret that `env:NAME` or `file:PATH` names, trimmed; undefined for an empty source. Read anew each time,
@@ -29,6 +29,7 @@ export async function readToken(
       { code: 'token-missing' },
     );
   }
+  keepSecret(token);
   return token;
 }
 

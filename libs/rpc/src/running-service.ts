@@ -1,5 +1,5 @@
 import { flushCompileCache } from 'node:module';
-import { describeConfig, loadConfig, toMillraceError } from '@millrace/base';
+import { describeConfig, keepSecretsOf, loadConfig, toMillraceError } from '@millrace/base';
 import { createLogger, LOG_LEVELS, setLogLevel, startTelemetry } from '@millrace/telemetry';
 import { z } from 'zod';
 
@@ -51,10 +51,13 @@ export async function runService<S extends z.ZodObject>(
   start: (config: z.infer<S>) => Promise<RunningService>,
 ): Promise<void> {
   if (process.argv.includes('--help')) {
-    console.log(`millrace ${name}\n\nSettings (YAML file in ${envPrefix}_CONFIG, or environment):\n`);
+    console.log(
+      `millrace ${name}\n\nSettings (YAML file in ${envPrefix}_CONFIG, or environment; texts also by <name>_FILE):\n`,
+    );
     console.log('key | environment | default | meaning\n' + describeConfig(schema, envPrefix).join('\n'));
     return;
   }
+  keepSecretsOf(process.env);
   let config: z.infer<S>;
   try {
     config = loadConfig(schema, envPrefix);

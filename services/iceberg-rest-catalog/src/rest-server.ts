@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:https';
-import { isLoopback, MillraceError, toMillraceError, usesTls, watchCertificates } from '@millrace/base';
+import { isLoopback, keepSecret, MillraceError, toMillraceError, usesTls, watchCertificates } from '@millrace/base';
 import { parseJson, stringifyJson } from '@millrace/iceberg';
 import { httpStatusOf } from '@millrace/rpc';
 import { failSpan, type Logger, withSpan } from '@millrace/telemetry';
@@ -134,6 +134,7 @@ function readToken(config: Pick<IcebergCatalogConfig, 'restHost' | 'tokenSource'
   if (token === undefined || token === '') {
     throw new MillraceError('invalid', `tokenSource ${config.tokenSource} holds no token`, { code: 'token-required' });
   }
+  keepSecret(token);
   return token;
 }
 
