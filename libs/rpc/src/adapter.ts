@@ -10,6 +10,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import type * as grpc from '@grpc/grpc-js';
+import { readRequest } from './request-check.ts';
 
 /** Client-side shape of a service: a function a method, by its local name. */
 export type Client<S extends DescService> = {
@@ -63,7 +64,7 @@ function methodDefinition(method: AnyMethod): grpc.MethodDefinition<unknown, unk
     requestStream: false,
     responseStream: method.methodKind === 'server_streaming',
     requestSerialize: (value) => serialize(method.input, value),
-    requestDeserialize: (bytes) => fromBinary(method.input, bytes),
+    requestDeserialize: (bytes) => readRequest(method.input, bytes),
     responseSerialize: (value) => serialize(method.output, value),
     responseDeserialize: (bytes) => fromBinary(method.output, bytes),
     originalName: method.localName,

@@ -41,3 +41,36 @@ export const serverOptions: grpc.ServerOptions = {
   'grpc.keepalive_timeout_ms': 10_000,
   'grpc.max_concurrent_streams': 1_000,
 };
+
+/** Characters of a text in a request whose field TEXT_LENGTHS does not name. */
+export const MAX_TEXT = 2_048;
+
+/** Characters of texts in requests, by the field's name in proto/. */
+export const TEXT_LENGTHS: Record<string, number> = {
+  // Iceberg schemas of a few thousand columns.
+  table_schema_json: 4_194_304,
+  // In ErrorDetail.
+  message: 16_384,
+  page_token: 8_192,
+  traceparent: 128,
+  owner: 512,
+  // Kafka's own bound is 249.
+  topic: 249,
+};
+
+/** Entries of a list in a request whose field LIST_COUNTS does not name. */
+export const MAX_COUNT = 10_000;
+export const MAP_COUNT = 1_000;
+
+/** Entries of lists in requests, by the field's name in proto/. MAX_MESSAGE_BYTES holds over all of them. */
+export const LIST_COUNTS: Record<string, number> = {
+  // Of a rewrite, and of the clean-up after it.
+  files: 100_000,
+  added: 100_000,
+  paths: 100_000,
+  removed_paths: 100_000,
+  formats: 8,
+  readable_stores: 100,
+  skipped_samples: 1_000,
+  message_indexes: 100,
+};

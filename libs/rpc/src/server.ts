@@ -10,6 +10,7 @@ import { HealthImplementation } from 'grpc-health-check';
 import { type CallContext, grpcDefinition, type Implementation } from './adapter.ts';
 import { serverCredentials } from './credentials.ts';
 import { serverOptions } from './limits.ts';
+import { MalformedRequest } from './request-check.ts';
 import { errorToStatus } from './status.ts';
 
 export interface ImplementedService {
@@ -117,13 +118,18 @@ function begin(
   return { span, active: trace.setSpan(parent, span), callContext };
 }
 
+function wellFormed(request: unknown): unknown {
+  if (request instanceof MalformedRequest) throw request.error;
+  return request;
+}
+
 const unary =
   (path: string, handler: Handler): grpc.handleUnaryCall<unknown, unknown> =>
   (call, callback) => {
     const { span, active, callContext } = begin(path, call);
     void context.with(active, async () => {
       try {
-        const response = await handler(call.request, callContext);
+        const response = await handler(wellFormed(call.request), callContext);
         span.end();
         callback(null, response);
       } catch (error) {
@@ -140,7 +146,7 @@ const streaming =
     const { span, active, callContext } = begin(path, call);
     void context.with(active, async () => {
       try {
-        for await (const message of handler(call.request, callContext) as AsyncIterable<unknown>) {
+        for await (const message of handler(wellFormed(call.request), callContext) as AsyncIterable<unknown>) {
           if (callContext.signal.aborted) break;
           // Back pressure: grpc-js counts messages; wait until the caller has taken some.
           if (!call.write(message)) await once(call, 'drain', { signal: callContext.signal });
