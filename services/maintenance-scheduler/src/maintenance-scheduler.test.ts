@@ -389,7 +389,7 @@ describe('the schedule', () => {
 
   test('wrong requests are refused by name', async () => {
     await expect(client.runJob({ table: orders })).rejects.toMatchObject({ kind: 'invalid', code: 'job-kind' });
-    await expect(run(JobKind.SWEEP, { sweepGraceMs: -1n })).rejects.toMatchObject({ code: 'policy-value' });
+    await expect(run(JobKind.SWEEP, { sweepGraceMs: -1n })).rejects.toMatchObject({ code: 'request-invalid' });
     const unknown = { table: { namespace: 'demo', name: 'nope' }, kind: JobKind.SWEEP };
     await expect(client.runJob(unknown)).rejects.toMatchObject({ kind: 'not-found' });
     expect((await client.listJobs({})).jobs).toEqual([]);
