@@ -55,6 +55,9 @@ export function memoryStore(): MemoryStore {
       await store.before('delete', key);
       objects.delete(key);
     },
+    async deleteMany(keys) {
+      for (const key of keys) await store.delete(key);
+    },
     async *list(prefix, { startAfter = '' } = {}) {
       await store.before('list', prefix);
       for (const key of [...objects.keys()].sort()) if (key.startsWith(prefix) && key > startAfter) yield info(key)!;

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, link, mkdir, open, opendir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { MillraceError, toMillraceError } from '@millrace/base';
+import { deleteEach } from './delete-each.ts';
 import { checkKey } from './key.ts';
 import type { ByteRange, ObjectInfo, ObjectStore, ObjectWriter, PutOptions } from './object-store.ts';
 
@@ -81,6 +82,11 @@ export function localStore(root: string): ObjectStore {
     };
   }
 
+  const remove = (key: string): Promise<void> =>
+    guarded(key, async () => {
+      await unlink(pathOf(key)).catch(absent);
+    });
+
   return {
     uri,
     get: (key, range, signal, into) =>
@@ -109,10 +115,8 @@ export function localStore(root: string): ObjectStore {
       return out.complete();
     },
     writer,
-    delete: (key) =>
-      guarded(key, async () => {
-        await unlink(pathOf(key)).catch(absent);
-      }),
+    delete: remove,
+    deleteMany: (keys) => deleteEach(keys, remove),
     list: (prefix, options = {}) => walk(rootPath, prefix, options),
     async discardUnfinished(prefix, touchedBeforeMs) {
       let count = 0;

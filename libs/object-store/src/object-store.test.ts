@@ -32,6 +32,7 @@ test('put, get, range, head, delete', async () => {
   expect((await store.get('a/b.txt')).length).toBe(0);
   await store.delete('a/b.txt');
   await store.delete('a/b.txt');
+  expect(await store.head('a/b.txt')).toBeUndefined();
   await expect(store.get('a/b.txt')).rejects.toMatchObject({ kind: 'not-found' });
 });
 
@@ -92,7 +93,8 @@ test('what a writer that never ended has left is not listed, and can be discarde
   expect(await keys('')).toEqual(['x/y']);
   expect(await store.discardUnfinished('x/', Date.now() - 60_000)).toBe(0);
   expect(await store.discardUnfinished('other/', Date.now() + 60_000)).toBe(0);
-  expect(await store.discardUnfinished('x/', Date.now() + 60_000)).toBe(1);
+  // Google's and Azure's forget by themselves.
+  expect(await store.discardUnfinished('x/', Date.now() + 60_000)).toBe(/^(file|s3):/.test(store.uri) ? 1 : 0);
   expect(await keys('')).toEqual(['x/y']);
   // What the store makes of parts that were still on their way is its own affair.
   await lost.abort().catch(() => {});
@@ -109,12 +111,26 @@ test('list: by prefix, in key order, from after a key', async () => {
 });
 
 test('a listing of more than one page', async () => {
-  // A page of S3 has 1,000; a folder has no pages, and an fsync for each object.
-  const count = process.env.MILLRACE_TEST_STORE ? 1_203 : 103;
+  // A page has 1,000; a folder has no pages, and an fsync for each object.
+  const count = process.env.MILLRACE_TEST_STORE ? 1_003 : 103;
   const names = Array.from({ length: count }, (_, i) => `many/${String(i).padStart(5, '0')}`);
   for (let at = 0; at < names.length; at += 50)
     await Promise.all(names.slice(at, at + 50).map((name) => store.put(name, bytes('x'))));
   expect(await keys('many/')).toEqual(names);
+  await store.deleteMany([...names.slice(1), 'many/absent']);
+  expect(await keys('many/')).toEqual(names.slice(0, 1));
+  await store.deleteMany([]);
+});
+
+test('a range is put into memory that was given, when it fits', async () => {
+  await store.put('a', bytes('hello world'));
+  const memory = new Uint8Array(16);
+  const found = await store.get('a', { start: 6, end: 11 }, undefined, memory);
+  expect(String(Buffer.from(found))).toBe('world');
+  expect(found.buffer).toBe(memory.buffer);
+  expect(String(Buffer.from(await store.get('a', { start: 0, end: 11 }, undefined, new Uint8Array(4))))).toBe(
+    'hello world',
+  );
 });
 
 test('names of all kinds', async () => {

@@ -43,11 +43,14 @@ export interface ObjectStore {
   writer(key: string, options?: PutOptions): Promise<ObjectWriter>;
   /** No error when it is not there. */
   delete(key: string, signal?: AbortSignal): Promise<void>;
+  /** Removes them all, in as few requests as the store allows, several at a time; those that are not there are no error. */
+  deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<void>;
   /** Every object whose key starts with `prefix`, in key order (UTF-8 bytes), from after `startAfter`. */
   list(prefix: string, options?: { startAfter?: string; signal?: AbortSignal }): AsyncIterable<ObjectInfo>;
   /**
-   * Removes what writers under `prefix` that never ended have left (temporary files; on object stores, unfinished
-   * multipart uploads) when it was last touched before that time. Listings never show it. Returns how many.
+   * Removes what writers under `prefix` that never ended have left (temporary files; in S3, unfinished multipart uploads)
+   * when it was last touched before that time. Listings never show it. Returns how many: none where the store itself
+   * forgets them, after a week (Google Cloud Storage, Azure).
    */
   discardUnfinished(prefix: string, touchedBeforeMs: number): Promise<number>;
   /** The full URI of a key, as table metadata names it. */

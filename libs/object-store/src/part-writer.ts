@@ -10,17 +10,18 @@ export interface PartUpload<Part> {
   upload(id: string, number: number, bytes: Uint8Array): Promise<Part>;
   complete(id: string, parts: Part[]): Promise<void>;
   abort(id: string): Promise<void>;
+  /** Parts under way while the next fills: memory is so many and one. Default 2; 1 where they must come in order. */
+  uploads?: number;
 }
 
 /** The stores' own least is 5 MB (S3) and less; 10,000 parts are the most. */
 const PART_BYTES = 8_388_608;
 /** Every so many parts they double, so that no size of object needs more than 10,000. */
 const PARTS_A_SIZE = 1_000;
-/** Uploads under way while the next part fills: memory is so many parts and one. */
 const UPLOADS = 2;
 
 /**
- * An ObjectWriter over a multipart upload. `write` copies, and waits only while two parts are on their way: uploads
+ * An ObjectWriter over a multipart upload. `write` copies, and waits only while as many parts as may be are on their way: uploads
  * overlap with what makes the next bytes. A part that failed fails the next `write`, or `complete`.
  */
 export function partWriter<Part>(store: PartUpload<Part>): ObjectWriter {
@@ -40,7 +41,7 @@ export function partWriter<Part>(store: PartUpload<Part>): ObjectWriter {
   }
 
   async function send(bytes: Uint8Array): Promise<void> {
-    while (underWay.size >= UPLOADS) await Promise.race(underWay);
+    while (underWay.size >= (store.uploads ?? UPLOADS)) await Promise.race(underWay);
     check();
     id ??= store.begin();
     const number = parts.length + 1;

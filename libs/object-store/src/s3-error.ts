@@ -1,10 +1,12 @@
-import { type ErrorKind, MillraceError, toMillraceError } from '@millrace/base';
+import { type ErrorKind, MillraceError } from '@millrace/base';
+import { kindOfStatus, storeError, unnamedError, type WaysOut } from './store-error.ts';
 
 // Codes of S3's REST API ("Error responses"); what is not here goes by its HTTP status.
 const CODES: Record<string, ErrorKind> = {
   NoSuchKey: 'not-found',
   NotFound: 'not-found',
   NoSuchUpload: 'not-found',
+  NoSuchBucket: 'not-found',
   PreconditionFailed: 'already-exists',
   ConditionalRequestConflict: 'conflict',
   InvalidAccessKeyId: 'unauthenticated',
@@ -13,32 +15,27 @@ const CODES: Record<string, ErrorKind> = {
   CredentialsProviderError: 'unauthenticated',
   AccessDenied: 'permission',
   QuotaExceeded: 'exhausted',
-  RequestTimeTooSkewed: 'invalid',
+  // The SDK corrects its clock by the answer; the rest was damaged, or stopped, on its way.
+  RequestTimeTooSkewed: 'unavailable',
+  RequestTimeout: 'unavailable',
+  BadDigest: 'unavailable',
+  IncompleteBody: 'unavailable',
+  XAmzContentChecksumMismatch: 'unavailable',
+};
+
+const WAYS: WaysOut = {
+  'bucket-missing': 'create it, or correct the URI or the endpoint',
+  unauthenticated: 'give the AWS SDK credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role',
+  permission:
+    'allow s3:GetObject, PutObject, DeleteObject, AbortMultipartUpload, ListBucket and ListBucketMultipartUploads',
 };
 
 /** Errors of the SDK as MillraceErrors; the message names the object, never a credential. */
 export function toS3Error(thrown: unknown, place: string): MillraceError {
-  if (thrown instanceof MillraceError) return thrown;
   const error = thrown as Error & { $metadata?: { httpStatusCode?: number } };
-  const code = error?.name ?? '';
-  if (code === 'AbortError') return toMillraceError(thrown);
-  const options = { code, cause: thrown, context: { object: place } };
-  const status = error?.$metadata?.httpStatusCode;
-  if (code === 'NoSuchBucket')
-    return new MillraceError('not-found', `${place}: there is no such bucket`, { ...options, code: 'bucket-missing' });
-  const kind = CODES[code] ?? byStatus(status);
-  if (kind !== undefined) return new MillraceError(kind, `${place}: ${error.message || code}`, options);
-  const other = toMillraceError(thrown, { object: place });
-  // What has no HTTP status came from the network or the SDK's own timer.
-  return new MillraceError('unavailable', `${place}: ${other.message}`, options);
-}
-
-function byStatus(status: number | undefined): ErrorKind | undefined {
-  if (status === undefined) return undefined;
-  if (status >= 500 || status === 429 || status === 408) return 'unavailable';
-  if (status === 404) return 'not-found';
-  if (status === 412) return 'already-exists';
-  if (status === 409) return 'conflict';
-  if (status === 401) return 'unauthenticated';
-  return status === 403 ? 'permission' : status === 200 ? 'unavailable' : 'invalid';
+  const name = error?.name ?? '';
+  const kind = CODES[name] ?? kindOfStatus(error?.$metadata?.httpStatusCode);
+  if (thrown instanceof MillraceError || kind === undefined) return unnamedError(thrown, place);
+  const code = name === 'NoSuchBucket' ? 'bucket-missing' : name;
+  return storeError(kind, place, error.message || name, WAYS, { code, cause: thrown });
 }

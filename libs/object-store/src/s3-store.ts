@@ -1,19 +1,20 @@
 import { randomUUID } from 'node:crypto';
+import type { Readable } from 'node:stream';
 import type * as S3 from '@aws-sdk/client-s3';
 import { isKind, MillraceError } from '@millrace/base';
 import { bucketRoot, keyUnder } from './bucket-uri.ts';
 import { checkKey } from './key.ts';
 import type { ByteRange, ObjectInfo, ObjectStore, PutOptions } from './object-store.ts';
 import { partWriter } from './part-writer.ts';
+import { readBody } from './read-body.ts';
 import { toS3Error } from './s3-error.ts';
+import { type Attempt, type RequestOptions, type StoreRequests, silenceOf, storeRequests } from './store-requests.ts';
 
 /** What a URI may say after "?". The rest (credentials, profiles, roles, region) is the SDK's own default chain. */
-const PARAMETERS = ['region', 'endpoint', 'path-style'];
-/** Tries of one request, the SDK's retry budget permitting. */
-const MAX_ATTEMPTS = 6;
+const PARAMETERS = ['region', 'endpoint', 'path-style', 'timeout-ms'];
 const CONNECT_TIMEOUT_MS = 5_000;
-/** Without a byte for this long a request has hung. */
-const SILENCE_TIMEOUT_MS = 30_000;
+/** The most that one DeleteObjects takes. */
+const DELETES_A_REQUEST = 1_000;
 /** Names the attempt that wrote an object: a put-if-absent whose answer was lost finds itself again. */
 const WRITER = 'millrace-writer';
 
@@ -26,22 +27,24 @@ const WRITER = 'millrace-writer';
  */
 export function s3Store(uri: string): ObjectStore {
   const { bucket, prefix, root, parameters } = bucketRoot(uri, ['s3', 's3a'], PARAMETERS);
-  const open = () => openClient(parameters);
 
-  async function send<T>(key: string, request: (client: S3.S3Client, sdk: typeof S3) => Promise<T>): Promise<T> {
-    try {
-      const { sdk, client } = await open();
-      return await request(client, sdk);
-    } catch (error) {
-      throw toS3Error(error, `${root}/${key}`);
-    }
+  async function send<T>(
+    key: string,
+    options: RequestOptions,
+    request: (client: S3.S3Client, sdk: typeof S3, until: { abortSignal: AbortSignal }, attempt: Attempt) => Promise<T>,
+  ): Promise<T> {
+    const { sdk, client, requests } = await openClient(parameters);
+    return requests(`${root}/${key}`, options, (attempt) =>
+      request(client, sdk, { abortSignal: attempt.signal }, attempt),
+    );
   }
 
   const at = (key: string) => ({ Bucket: bucket, Key: prefix + checkKey(key) });
 
   async function head(key: string, signal?: AbortSignal) {
+    const place = at(key);
     try {
-      return await send(key, (client, sdk) => client.send(new sdk.HeadObjectCommand(at(key)), until(signal)));
+      return await send(key, { signal }, (client, sdk, until) => client.send(new sdk.HeadObjectCommand(place), until));
     } catch (error) {
       if (isKind(error, 'not-found')) return undefined;
       throw error;
@@ -63,28 +66,27 @@ export function s3Store(uri: string): ObjectStore {
     const writer = randomUUID();
     const condition = options.ifAbsent ? { IfNoneMatch: '*', Metadata: { [WRITER]: writer } } : {};
     const input = { ...at(key), Body: body, ...condition };
-    const write = () => send(key, (client, sdk) => client.send(new sdk.PutObjectCommand(input), until(options.signal)));
+    const write = () =>
+      send(key, { signal: options.signal, sizeBytes: body.length }, (client, sdk, until) =>
+        client.send(new sdk.PutObjectCommand(input), until),
+      );
     await (options.ifAbsent ? unlessOurs(key, writer, write) : write());
     return { key, sizeBytes: body.length, modifiedMs: Date.now() };
   }
 
-  async function get(key: string, range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
+  async function get(key: string, range?: ByteRange, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
+    const place = at(key);
     if (range !== undefined && range.end <= range.start) return new Uint8Array(0);
-    const bytes = range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` };
+    const input = range === undefined ? place : { ...place, Range: `bytes=${range.start}-${range.end - 1}` };
     try {
-      const { Body, ContentLength } = await send(key, (client, sdk) =>
-        client.send(new sdk.GetObjectCommand({ ...at(key), ...bytes }), until(signal)),
-      );
-      const body = await Body!.transformToByteArray();
-      if (ContentLength !== undefined && body.length !== ContentLength)
-        throw new MillraceError('unavailable', `${root}/${key}: ${body.length} of ${ContentLength} bytes came`, {
-          code: 'object-cut',
-        });
-      return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+      return await send(key, { signal }, async (client, sdk, until, attempt) => {
+        const { Body, ContentLength } = await client.send(new sdk.GetObjectCommand(input), until);
+        return await readBody(Body as Readable, () => ContentLength, attempt, range, into);
+      });
     } catch (error) {
       // 416: the range begins at or after the end.
       if (error instanceof MillraceError && error.code === 'InvalidRange') return new Uint8Array(0);
-      throw toS3Error(error, `${root}/${key}`);
+      throw error;
     }
   }
 
@@ -106,20 +108,24 @@ export function s3Store(uri: string): ObjectStore {
         putWhole: (bytes) => put(key, bytes, options),
         async begin() {
           const input = { ...at(key), Metadata: { [WRITER]: writer }, ChecksumAlgorithm: 'CRC32' } as const;
-          const answer = await send(key, (client, sdk) =>
-            client.send(new sdk.CreateMultipartUploadCommand(input), until(signal)),
+          const answer = await send(key, { signal }, (client, sdk, until) =>
+            client.send(new sdk.CreateMultipartUploadCommand(input), until),
           );
           return answer.UploadId!;
         },
         async upload(id, number, bytes) {
           const part = { ...at(key), UploadId: id, PartNumber: number, Body: bytes };
-          const answer = await send(key, (client, sdk) => client.send(new sdk.UploadPartCommand(part), until(signal)));
+          const answer = await send(key, { signal, sizeBytes: bytes.length }, (client, sdk, until) =>
+            client.send(new sdk.UploadPartCommand(part), until),
+          );
           return { PartNumber: number, ETag: answer.ETag, ChecksumCRC32: answer.ChecksumCRC32 } as S3.CompletedPart;
         },
         async complete(id, parts: S3.CompletedPart[]) {
           const input = { ...at(key), UploadId: id, MultipartUpload: { Parts: parts }, ...condition };
           const write = () =>
-            send(key, (client, sdk) => client.send(new sdk.CompleteMultipartUploadCommand(input), until(signal)));
+            send(key, { signal }, (client, sdk, until) =>
+              client.send(new sdk.CompleteMultipartUploadCommand(input), until),
+            );
           try {
             await (options.ifAbsent ? unlessOurs(key, writer, write) : write());
           } catch (error) {
@@ -131,14 +137,30 @@ export function s3Store(uri: string): ObjectStore {
         async abort(id) {
           // Not by the caller's signal: that is often the reason for the abort.
           const input = { ...at(key), UploadId: id };
-          await send(key, (client, sdk) => client.send(new sdk.AbortMultipartUploadCommand(input))).catch((error) => {
+          await send(key, {}, (client, sdk, until) =>
+            client.send(new sdk.AbortMultipartUploadCommand(input), until),
+          ).catch((error) => {
             if (!isKind(error, 'not-found')) throw error;
           });
         },
       });
     },
     async delete(key, signal) {
-      await send(key, (client, sdk) => client.send(new sdk.DeleteObjectCommand(at(key)), until(signal)));
+      const place = at(key);
+      await send(key, { signal }, (client, sdk, until) => client.send(new sdk.DeleteObjectCommand(place), until));
+    },
+    async deleteMany(keys, signal) {
+      for (let from = 0; from < keys.length; from += DELETES_A_REQUEST) {
+        const some = keys.slice(from, from + DELETES_A_REQUEST);
+        const input = { Bucket: bucket, Delete: { Objects: some.map((key) => ({ Key: at(key).Key })), Quiet: true } };
+        await send(some[0]!, { signal }, async (client, sdk, until) => {
+          const { Errors } = await client.send(new sdk.DeleteObjectsCommand(input), until);
+          const failed = Errors?.find(({ Code }) => Code !== 'NoSuchKey');
+          if (failed === undefined) return;
+          const { Code = '', Key, Message = Code } = failed;
+          throw Object.assign(new Error(`${Key}: ${Message}`), { name: Code });
+        });
+      }
     },
     async *list(start, { startAfter, signal } = {}) {
       const input = {
@@ -149,8 +171,8 @@ export function s3Store(uri: string): ObjectStore {
       let token: string | undefined;
       do {
         const page = token === undefined ? input : { ...input, ContinuationToken: token };
-        const answer = await send(start, (client, sdk) =>
-          client.send(new sdk.ListObjectsV2Command(page), until(signal)),
+        const answer = await send(start, { signal }, (client, sdk, until) =>
+          client.send(new sdk.ListObjectsV2Command(page), until),
         );
         for (const { Key, Size, LastModified } of answer.Contents ?? []) {
           const key = Key!.slice(prefix.length);
@@ -165,13 +187,18 @@ export function s3Store(uri: string): ObjectStore {
       let next: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
       while (next !== undefined) {
         const input: S3.ListMultipartUploadsCommandInput = { Bucket: bucket, Prefix: prefix + start, ...next };
-        const answer: S3.ListMultipartUploadsCommandOutput = await send(start, (client, sdk) =>
-          client.send(new sdk.ListMultipartUploadsCommand(input)),
+        const answer: S3.ListMultipartUploadsCommandOutput = await send(start, {}, (client, sdk, until) =>
+          client.send(new sdk.ListMultipartUploadsCommand(input), until),
         );
         for (const { Key, UploadId, Initiated } of answer.Uploads ?? []) {
           if ((Initiated?.getTime() ?? 0) >= touchedBeforeMs) continue;
           const upload = { Bucket: bucket, Key, UploadId };
-          await send(Key!, (client, sdk) => client.send(new sdk.AbortMultipartUploadCommand(upload)));
+          await send(Key!, {}, (client, sdk, until) =>
+            client.send(new sdk.AbortMultipartUploadCommand(upload), until),
+          ).catch((error) => {
+            // Completed or aborted meanwhile, or by an earlier try.
+            if (!isKind(error, 'not-found')) throw error;
+          });
           discarded++;
         }
         next = answer.IsTruncated
@@ -185,14 +212,13 @@ export function s3Store(uri: string): ObjectStore {
   };
 }
 
-const until = (signal: AbortSignal | undefined) => (signal === undefined ? {} : { abortSignal: signal });
-
 interface OpenClient {
   sdk: typeof S3;
   client: S3.S3Client;
+  requests: StoreRequests;
 }
 
-/** By their parameters: stores are opened for every table and split, and share connections and the retry budget. */
+/** By their parameters: stores are opened for every table and split, and share connections and the retries' budget. */
 const clients = new Map<string, Promise<OpenClient>>();
 
 function openClient(parameters: URLSearchParams): Promise<OpenClient> {
@@ -207,6 +233,7 @@ function openClient(parameters: URLSearchParams): Promise<OpenClient> {
 }
 
 async function createClient(parameters: URLSearchParams): Promise<OpenClient> {
+  const silenceMs = silenceOf(parameters);
   // Loaded by who uses it.
   const sdk = await import('@aws-sdk/client-s3');
   const own = parameters.get('endpoint') ?? undefined;
@@ -216,11 +243,12 @@ async function createClient(parameters: URLSearchParams): Promise<OpenClient> {
   const fallback = elsewhere === undefined ? undefined : (AWS_REGION ?? AWS_DEFAULT_REGION ?? 'us-east-1');
   const region = parameters.get('region') ?? fallback;
   const client = new sdk.S3Client({
-    maxAttempts: MAX_ATTEMPTS,
+    // Tries again are ours: the SDK's do not reach what goes wrong within a body.
+    maxAttempts: 1,
     forcePathStyle: (parameters.get('path-style') ?? String(elsewhere !== undefined)) === 'true',
-    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, requestTimeout: SILENCE_TIMEOUT_MS },
+    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS },
     ...(region === undefined ? {} : { region }),
     ...(own === undefined ? {} : { endpoint: own }),
   });
-  return { sdk, client };
+  return { sdk, client, requests: storeRequests(silenceMs, toS3Error) };
 }

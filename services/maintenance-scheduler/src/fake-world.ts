@@ -129,6 +129,9 @@ function memoryStore(objects: Map<string, ObjectInfo>, meddle: () => void): Obje
     async delete(key) {
       objects.delete(key);
     },
+    async deleteMany(keys) {
+      for (const key of keys) objects.delete(key);
+    },
     async *list(prefix) {
       const keys = [...objects.keys()].filter((key) => key.startsWith(prefix)).sort();
       for (const key of keys) {
