@@ -1,9 +1,9 @@
 import type { DescService } from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
 import type { TransportSettings } from '@millrace/base';
-import { failSpan } from '@millrace/telemetry';
-import { context, propagation, type Span, SpanKind, trace } from '@opentelemetry/api';
+import { propagation } from '@opentelemetry/api';
 import { type CallOptions, type Client, grpcDefinition } from './adapter.ts';
+import { beginCall } from './call-telemetry.ts';
 import { clientCredentials } from './credentials.ts';
 import { channelOptions } from './limits.ts';
 import { statusToError } from './status.ts';
@@ -56,14 +56,11 @@ function target(addresses: string): string {
 type Method = grpc.MethodDefinition<unknown, unknown>;
 
 function startCall(full: string, call: CallOptions) {
-  const span = trace.getTracer('millrace').startSpan(full, {
-    kind: SpanKind.CLIENT,
-    attributes: { 'rpc.system': 'grpc', 'rpc.method': full },
-  });
+  const telemetry = beginCall('client', full);
   const metadata = new grpc.Metadata();
-  propagation.inject(trace.setSpan(context.active(), span), metadata, { set: (m, key, value) => m.set(key, value) });
+  propagation.inject(telemetry.active, metadata, { set: (m, key, value) => m.set(key, value) });
   const deadline = call.timeoutMs === undefined ? {} : { deadline: Date.now() + call.timeoutMs };
-  return { span, metadata, callOptions: deadline };
+  return { telemetry, metadata, callOptions: deadline };
 }
 
 function unary(
@@ -74,12 +71,12 @@ function unary(
   request: unknown,
   call: CallOptions,
 ): Promise<unknown> {
-  const { span, metadata, callOptions } = startCall(full, call);
+  const { telemetry, metadata, callOptions } = startCall(full, call);
   return new Promise((resolve, reject) => {
     const fail = (thrown: unknown) => {
       call.signal?.removeEventListener('abort', cancel);
       const error = statusToError(thrown, full, address);
-      endSpan(span, error);
+      telemetry.end(error);
       reject(call.signal?.aborted ? (call.signal.reason ?? error) : error);
     };
     let running: grpc.ClientUnaryCall | undefined;
@@ -96,7 +93,7 @@ function unary(
         (error, response) => {
           if (error) return fail(error);
           call.signal?.removeEventListener('abort', cancel);
-          endSpan(span);
+          telemetry.end();
           resolve(response);
         },
       );
@@ -115,8 +112,8 @@ async function* stream(
   request: unknown,
   call: CallOptions,
 ): AsyncIterable<unknown> {
-  const { span, metadata, callOptions } = startCall(full, call);
   call.signal?.throwIfAborted();
+  const { telemetry, metadata, callOptions } = startCall(full, call);
   const running = channel.makeServerStreamRequest(
     method.path,
     method.requestSerialize,
@@ -137,11 +134,6 @@ async function* stream(
   } finally {
     call.signal?.removeEventListener('abort', cancel);
     running.cancel();
-    endSpan(span, failure);
+    telemetry.end(failure);
   }
-}
-
-function endSpan(span: Span, error?: unknown): void {
-  if (error !== undefined) failSpan(span, error);
-  span.end();
 }

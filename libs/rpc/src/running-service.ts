@@ -31,9 +31,31 @@ export const listenConfig = (defaultPort: number) => ({
     .describe('whether connections beyond loopback may go without TLS: only where the network encrypts by itself'),
   drainMs: z.number().int().min(0).default(10_000).describe('milliseconds that running work gets to end at a stop'),
   logLevel: z.enum(LOG_LEVELS).default('info').describe('least level that is logged'),
-  traces: z.string().default('none').describe('where spans go: none, otlp, or a file for JSON lines'),
+  traces: z
+    .string()
+    .default('none')
+    .describe('where spans go: none, otlp (OTEL_EXPORTER_OTLP_ENDPOINT and its like), or a file for JSON lines'),
   traceSampleRatio: z.number().min(0).max(1).default(1).describe('share of traces that are kept, 0 to 1'),
-  traceFileBytes: z.number().int().min(0).default(268_435_456).describe('bytes at which a trace file ends'),
+  traceFileBytes: z
+    .number()
+    .int()
+    .min(0)
+    .default(268_435_456)
+    .describe('bytes at which a trace file is put aside (<file>.1)'),
+  metricsPort: z
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(0)
+    .describe('port of /metrics for Prometheus, plain HTTP on the same host; 0: none'),
+  metrics: z.enum(['none', 'otlp']).default('none').describe('where metrics are sent: none, or otlp as traces are'),
+  metricsTopics: z
+    .number()
+    .int()
+    .min(0)
+    .default(500)
+    .describe('topics, and tables, with series of their own; the rest are counted as "other"'),
 });
 
 export const listenSchema = (defaultPort: number) => z.object(listenConfig(defaultPort));
@@ -69,14 +91,19 @@ export async function runService<S extends z.ZodObject>(
   const listen = config as unknown as ListenConfig;
   setLogLevel(listen.logLevel);
   const logger = createLogger(name);
-  const endTelemetry = await startTelemetry({
-    serviceName: name,
-    traces: listen.traces,
-    sampleRatio: listen.traceSampleRatio,
-    traceFileBytes: listen.traceFileBytes,
-  });
+  let endTelemetry = async (): Promise<void> => {};
   let service: RunningService;
   try {
+    endTelemetry = await startTelemetry({
+      serviceName: name,
+      traces: listen.traces,
+      sampleRatio: listen.traceSampleRatio,
+      traceFileBytes: listen.traceFileBytes,
+      metrics: listen.metrics,
+      metricsPort: listen.metricsPort,
+      metricsHost: listen.host,
+      metricsTopics: listen.metricsTopics,
+    });
     service = await start(config);
   } catch (error) {
     logger.fatal({ error }, 'could not start');

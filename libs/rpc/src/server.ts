@@ -4,10 +4,10 @@ import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import * as grpc from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { MillraceError, type TransportSettings } from '@millrace/base';
-import { failSpan } from '@millrace/telemetry';
-import { context, propagation, SpanKind, trace } from '@opentelemetry/api';
+import { context, propagation } from '@opentelemetry/api';
 import { HealthImplementation } from 'grpc-health-check';
 import { type CallContext, grpcDefinition, type Implementation } from './adapter.ts';
+import { beginCall } from './call-telemetry.ts';
 import { serverCredentials } from './credentials.ts';
 import { serverOptions } from './limits.ts';
 import { MalformedRequest } from './request-check.ts';
@@ -100,13 +100,7 @@ function begin(
     keys: (metadata) => Object.keys(metadata.getMap()),
     get: (metadata, key) => metadata.get(key).map(String),
   });
-  const span = trace
-    .getTracer('millrace')
-    .startSpan(
-      path.slice(1),
-      { kind: SpanKind.SERVER, attributes: { 'rpc.system': 'grpc', 'rpc.method': path.slice(1) } },
-      parent,
-    );
+  const telemetry = beginCall('server', path.slice(1), parent);
   const ended = new AbortController();
   call.on('cancelled', () => ended.abort(new MillraceError('cancelled', `${path}: the caller went away`)));
   const deadline = call.getDeadline();
@@ -115,7 +109,7 @@ function begin(
     deadlineMs: deadline instanceof Date ? deadline.getTime() : deadline,
     peer: call.getPeer(),
   };
-  return { span, active: trace.setSpan(parent, span), callContext };
+  return { telemetry, callContext };
 }
 
 function wellFormed(request: unknown): unknown {
@@ -126,15 +120,14 @@ function wellFormed(request: unknown): unknown {
 const unary =
   (path: string, handler: Handler): grpc.handleUnaryCall<unknown, unknown> =>
   (call, callback) => {
-    const { span, active, callContext } = begin(path, call);
-    void context.with(active, async () => {
+    const { telemetry, callContext } = begin(path, call);
+    void context.with(telemetry.active, async () => {
       try {
         const response = await handler(wellFormed(call.request), callContext);
-        span.end();
+        telemetry.end();
         callback(null, response);
       } catch (error) {
-        failSpan(span, error);
-        span.end();
+        telemetry.end(error);
         callback(errorToStatus(error));
       }
     });
@@ -143,8 +136,9 @@ const unary =
 const streaming =
   (path: string, handler: Handler): grpc.handleServerStreamingCall<unknown, unknown> =>
   (call) => {
-    const { span, active, callContext } = begin(path, call);
-    void context.with(active, async () => {
+    const { telemetry, callContext } = begin(path, call);
+    void context.with(telemetry.active, async () => {
+      let failure: unknown;
       try {
         for await (const message of handler(wellFormed(call.request), callContext) as AsyncIterable<unknown>) {
           if (callContext.signal.aborted) break;
@@ -153,12 +147,10 @@ const streaming =
         }
         call.end();
       } catch (error) {
-        if (!callContext.signal.aborted) {
-          failSpan(span, error);
-          call.emit('error', errorToStatus(error));
-        }
+        failure = callContext.signal.aborted ? callContext.signal.reason : error;
+        if (!callContext.signal.aborted) call.emit('error', errorToStatus(error));
       } finally {
-        span.end();
+        telemetry.end(failure);
       }
     });
   };

@@ -34,6 +34,10 @@ const byWire = new Map<number, ErrorKind>(
 
 export const httpStatusOf = (kind: ErrorKind): number => KINDS[kind].http;
 
+/** "OK" without an error, else the name of its gRPC status. */
+export const statusNameOf = (error: unknown): string =>
+  error === undefined ? 'OK' : grpc.status[KINDS[toMillraceError(error).kind].status];
+
 export function errorToDetail(thrown: unknown): ErrorDetail {
   const error = toMillraceError(thrown);
   return create(ErrorDetailSchema, {

@@ -1,3 +1,18 @@
 export * from './log.ts';
+export { METRICS, prometheusName } from './metric-catalog.ts';
+export { count, observe, observeProcessWide, type Report, record } from './metrics.ts';
 export * from './sdk.ts';
-export * from './trace.ts';
+export { inService } from './service.ts';
+export * from './shared-span.ts';
+export {
+  contextOf,
+  currentTraceparent,
+  detached,
+  failSpan,
+  type SpanOptions,
+  startSpan,
+  traceparentOf,
+  untraced,
+  withSpan,
+  withTraceparent,
+} from './trace.ts';

@@ -1,5 +1,7 @@
+import { withoutSecrets } from '@millrace/base';
 import { trace } from '@opentelemetry/api';
 import { type Logger as PinoLogger, pino } from 'pino';
+import { UNTRACED } from './trace.ts';
 
 export type Logger = PinoLogger;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -13,17 +15,19 @@ const root = pino(
     level: 'info',
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
-    // Every line says which trace it belongs to.
+    // Every line says which trace it belongs to, by the names that OpenTelemetry has for JSON logs.
     mixin() {
       const span = trace.getActiveSpan()?.spanContext();
-      return span === undefined ? {} : { traceId: span.traceId, spanId: span.spanId };
+      return span === undefined || span.traceId === UNTRACED.traceId
+        ? {}
+        : { trace_id: span.traceId, span_id: span.spanId };
     },
     redact: {
       paths: ['token', 'password', 'secret', 'authorization', '*.token', '*.password', '*.secret', '*.authorization'],
     },
     serializers: { err: pino.stdSerializers.err, error: pino.stdSerializers.err },
   },
-  { write: (line: string) => void destination.write(line) },
+  { write: (line: string) => void destination.write(withoutSecrets(line)) },
 );
 
 /** Where log lines go from now on, instead of standard error. */
