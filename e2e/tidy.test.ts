@@ -7,7 +7,7 @@ const RUNGS: string[][] = [
   ['proto', 'base'],
   ['telemetry', 'object-store', 'database', 'kafka-log', 'schema'],
   ['actor', 'columns', 'rpc'],
-  ['parquet', 'tasks'],
+  ['parquet', 'tasks', 'ownership'],
   ['ledger', 'iceberg', 'delta'],
   ['catalogs'],
   [

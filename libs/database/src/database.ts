@@ -4,11 +4,15 @@ import { MillraceError, systemClock, toMillraceError } from '@millrace/base';
 import { Kysely } from 'kysely';
 import { type Migration, migrate } from './migrations.ts';
 import { type PostgresOptions, postgresDialect } from './postgres-dialect.ts';
+import { postgresSignals } from './postgres-signals.ts';
 import { postgresUrl } from './postgres-url.ts';
+import { createSignals, type Signals } from './signals.ts';
 import { type SqliteOptions, sqliteDialect } from './sqlite-dialect.ts';
 
 export interface Database<Schema> {
   db: Kysely<Schema>;
+  /** Between the processes on this database. */
+  signals: Signals;
   close(): Promise<void>;
 }
 
@@ -45,7 +49,15 @@ export async function openDatabase<Schema>(
     await db.destroy().catch(() => {});
     throw toMillraceError(error, { database: name });
   }
-  return { db, close: () => db.destroy() };
+  const signals = createSignals(postgres === undefined ? undefined : postgresSignals(postgres, db));
+  return {
+    db,
+    signals,
+    async close() {
+      await signals.close();
+      await db.destroy();
+    },
+  };
 }
 
 function sqlitePath(url: string): string {

@@ -24,8 +24,8 @@ export interface PostgresOptions {
   clock: Clock;
 }
 
-/** A transaction whose process stands still gives its lock back after this. */
-const IDLE_TRANSACTION_MS = 30_000;
+/** A transaction whose process stands still gives its lock back after this: before those that wait for it give up. */
+const IDLE_TRANSACTION_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
