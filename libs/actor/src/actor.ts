@@ -1,4 +1,5 @@
 import { type Clock, isKind, MillraceError, systemClock, toMillraceError } from '@millrace/base';
+import { detached, observeProcessWide } from '@millrace/telemetry';
 import { type Scheduler, systemScheduler } from './scheduler.ts';
 
 /** What one message leads to: the next state, and what is to be done about it. */
@@ -43,9 +44,20 @@ const MAILBOX_LIMIT = 1_000;
 const FIRST_RESTART_MS = 100;
 const LAST_RESTART_MS = 10_000;
 
+/** Of every actor that runs. */
+const mailboxes = new Set<readonly unknown[]>();
+observeProcessWide(['millrace.actors', 'millrace.actor.messages', 'millrace.actor.messages.max'], (report) => {
+  report('millrace.actors', mailboxes.size);
+  for (const { length } of mailboxes) {
+    report('millrace.actor.messages', length);
+    report('millrace.actor.messages.max', length);
+  }
+});
+
 export function startActor<S, M, E>(options: ActorOptions<S, M, E>): Actor<S, M> {
   const { name, mailboxLimit = MAILBOX_LIMIT, clock = systemClock, scheduler = systemScheduler } = options;
   const mailbox: M[] = [];
+  mailboxes.add(mailbox);
   const running = new Set<Promise<void>>();
   const stopped = new AbortController();
   let state: S | undefined;
@@ -80,7 +92,8 @@ export function startActor<S, M, E>(options: ActorOptions<S, M, E>): Actor<S, M>
   async function perform(effect: E): Promise<void> {
     let message: M | undefined;
     try {
-      message = await options.perform(effect, stopped.signal);
+      // Not in the trace of whoever told the actor last: what it does, it does for all of them.
+      message = await detached(() => options.perform(effect, stopped.signal));
     } catch (error) {
       if (stopped.signal.aborted) return;
       message = options.failed(effect, toMillraceError(error));
@@ -135,6 +148,7 @@ export function startActor<S, M, E>(options: ActorOptions<S, M, E>): Actor<S, M>
     },
     async stop() {
       stopped.abort(new MillraceError('cancelled', `${name} is stopping`));
+      mailboxes.delete(mailbox);
       while (running.size > 0) await Promise.allSettled(running);
     },
   };
