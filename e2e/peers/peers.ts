@@ -3,9 +3,20 @@ import { runCommand } from './command.ts';
 
 /**
  * Software that is not ours: Python readers and the oracle, a Kafka broker with its tools, Delta Kernel, a schema
- * registry, Iceberg's own REST catalog, PostgreSQL's programs, an S3 server, Spark.
+ * registry, Iceberg's own REST catalog, PostgreSQL's programs, servers of S3, Google Cloud Storage and Azure Blob Storage,
+ * Spark.
  */
-export type Peer = 'python' | 'kafka' | 'delta-kernel' | 'registry' | 'iceberg-rest' | 'postgres' | 's3' | 'spark';
+export type Peer =
+  | 'python'
+  | 'kafka'
+  | 'delta-kernel'
+  | 'registry'
+  | 'iceberg-rest'
+  | 'postgres'
+  | 's3'
+  | 'gcs'
+  | 'azure'
+  | 'spark';
 
 /** Of a test's context (vitest): `skip` ends the test. */
 export interface SkippableTest {
@@ -24,6 +35,8 @@ const NEEDS: Record<Peer, [command: string, ...args: string[]][]> = {
   ],
   registry: [['mvn', '-v']],
   s3: [['go', 'version']],
+  gcs: [['go', 'version']],
+  azure: [['npm', '--version']],
   postgres: [],
   spark: [
     ['javac', '-version'],
