@@ -1,6 +1,7 @@
-import { MillraceError } from '@millrace/base';
+import { formatTableName, MillraceError } from '@millrace/base';
 import type { DeadLetterFile } from '@millrace/proto/common';
 import { VersionKind } from '@millrace/proto/metadata_discovery';
+import { type SharedSpan, startSharedSpan } from '@millrace/telemetry';
 import type { Selectable } from 'kysely';
 import { deadLettersOf, sum } from './completion.ts';
 import type { LedgerDb, LedgerSchema, LedgerTransaction } from './ledger-database.ts';
@@ -12,6 +13,9 @@ export interface Committed {
   more: boolean;
   recordCount: number;
   fileCount: number;
+  sizeBytes: number;
+  /** The span "commit version", in the trace of the first of its splits. */
+  traceparent: string;
 }
 
 /** A version's files are told in one message: about this many bytes of them, then the next version begins. */
@@ -24,12 +28,38 @@ type SplitRow = Selectable<LedgerSchema['splits']>;
 /**
  * The commit: for every partition the converted splits that follow its committed offset without a gap (I1, I6), as one
  * version (APPEND) with their files in offset order, in one transaction that also ends the splits. Splits without rows
- * move the offsets all the same. undefined: nothing to commit.
+ * move the offsets all the same. undefined: nothing to commit. It continues the traces of its splits; `traceparent` is
+ * that of splits without one.
  */
 export async function commitTable(
   db: LedgerDb,
   tableUuid: string,
   when: { nowMs: number; traceparent: string },
+): Promise<Committed | undefined> {
+  let span: SharedSpan | undefined;
+  const begin = (taken: readonly SplitRow[], attributes: Record<string, string | number>): SharedSpan => {
+    span?.end();
+    return (span = startSharedSpan(
+      'commit version',
+      [...taken.map((split) => split.traceparent), when.traceparent],
+      attributes,
+    ));
+  };
+  try {
+    return await commitSplits(db, tableUuid, when.nowMs, begin);
+  } catch (error) {
+    span?.fail(error);
+    throw error;
+  } finally {
+    span?.end();
+  }
+}
+
+function commitSplits(
+  db: LedgerDb,
+  tableUuid: string,
+  nowMs: number,
+  begin: (taken: readonly SplitRow[], attributes: Record<string, string | number>) => SharedSpan,
 ): Promise<Committed | undefined> {
   return db.transaction().execute(async (trx) => {
     const table = await lockTable(trx, tableUuid);
@@ -37,6 +67,12 @@ export async function commitTable(
     const { taken, more } = await committable(trx, tableUuid);
     if (taken.length === 0) return undefined;
     const version = table.version + 1;
+    const span = begin(taken, {
+      'millrace.table': formatTableName(table),
+      'millrace.ledger_version': version,
+      'millrace.splits': taken.length,
+    });
+    const [traceparent, ...otherTraceparents] = span.traceparents as [string, ...string[]];
     let fileCount = 0;
     let recordCount = 0;
     let sizeBytes = 0;
@@ -57,21 +93,24 @@ export async function commitTable(
       const range = offsets.get(split.partition);
       if (range === undefined) offsets.set(split.partition, { start: split.start_offset, end: split.end_offset });
       else range.end = split.end_offset;
-      await endSplit(trx, split, when.nowMs);
+      await endSplit(trx, split, nowMs);
     }
     for (const [partition, range] of offsets) await moveCommitted(trx, tableUuid, partition, range);
     const skipped = sum(taken, (split) => split.skipped_count);
     await appendVersion(trx, table, {
       kind: VersionKind.APPEND,
-      ...when,
+      nowMs,
+      traceparent,
       set: {
         record_count: table.record_count + recordCount,
         file_count: table.file_count + fileCount,
         size_bytes: table.size_bytes + sizeBytes,
         skipped_count: table.skipped_count + skipped,
         dead_letter_count: table.dead_letter_count + sum(deadLetters, (file) => Number(file.recordCount)),
+        newest_record_ms: Math.max(table.newest_record_ms, ...taken.map((split) => split.newest_record_ms)),
       },
       body: {
+        otherTraceparents,
         offsets: [...offsets].map(([partition, { start, end }]) => ({
           partition,
           startOffset: BigInt(start),
@@ -81,14 +120,14 @@ export async function commitTable(
         deadLetters,
       },
     });
-    await trx.updateTable('topics').set({ last_commit_ms: when.nowMs }).where('table_uuid', '=', tableUuid).execute();
+    await trx.updateTable('topics').set({ last_commit_ms: nowMs }).where('table_uuid', '=', tableUuid).execute();
     await trx
       .deleteFrom('splits')
       .where('table_uuid', '=', tableUuid)
       .where('state', '=', 'committed')
-      .where('expires_ms', '<=', when.nowMs)
+      .where('expires_ms', '<=', nowMs)
       .execute();
-    return { version, more, recordCount, fileCount };
+    return { version, more, recordCount, fileCount, sizeBytes, traceparent };
   });
 }
 

@@ -12,6 +12,8 @@ export interface CompletedSplit {
   files: readonly DataFileInit[];
   deadLetters: readonly MessageInitShape<typeof DeadLetterFileSchema>[];
   skippedCount: number;
+  /** The latest Kafka timestamp of its records; 0 or absent: unknown. */
+  newestRecordMs?: number;
   nowMs: number;
 }
 
@@ -47,6 +49,7 @@ export async function completeSplit(db: LedgerDb, done: CompletedSplit): Promise
         data_bytes: sum(files, (file) => file.size_bytes),
         stored_bytes: sum(files, (file) => file.body.length + file.column_stats.length),
         skipped_count: toStored(done.skippedCount, 'skipped_count'),
+        newest_record_ms: toStored(done.newestRecordMs ?? 0, 'newest_record_ms'),
         dead_letters: toBinary(LedgerVersionSchema, create(LedgerVersionSchema, { deadLetters })),
       })
       .where('split_id', '=', done.splitId)

@@ -23,6 +23,8 @@ export interface LedgerSchema {
     size_bytes: Generated<number>;
     skipped_count: Generated<number>;
     dead_letter_count: Generated<number>;
+    /** The latest Kafka timestamp of its records, in milliseconds; 0: unknown. */
+    newest_record_ms: Generated<number>;
     dropped: Generated<number>;
     purge: Generated<number>;
     created_ms: number;
@@ -79,6 +81,7 @@ export interface LedgerSchema {
     data_bytes: Generated<number>;
     stored_bytes: Generated<number>;
     skipped_count: Generated<number>;
+    newest_record_ms: Generated<number>;
     dead_letters: Uint8Array | null;
   };
   versions: {
@@ -273,6 +276,17 @@ const migrations: Migration[] = [
         .addColumn('version', 'bigint', (c) => c.notNull())
         .addPrimaryKeyConstraint('proposals_key', ['table_uuid', 'proposal_id'])
         .execute();
+    },
+  },
+  {
+    name: '0002-newest-record',
+    async up(db) {
+      for (const table of ['tables', 'splits']) {
+        await db.schema
+          .alterTable(table)
+          .addColumn('newest_record_ms', 'bigint', (c) => c.notNull().defaultTo(0))
+          .execute();
+      }
     },
   },
 ];

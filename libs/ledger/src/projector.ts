@@ -11,7 +11,7 @@ import {
 import type { TableFormat } from '@millrace/proto/common';
 import { type LedgerService, type LedgerTable, VersionKind } from '@millrace/proto/metadata_discovery';
 import type { Client } from '@millrace/rpc';
-import { contextOf, type Logger, withSpan } from '@millrace/telemetry';
+import { type Logger, observe, record, untraced, withSharedSpan, withSpan } from '@millrace/telemetry';
 import type { LedgerState, ProjectionTarget } from './projection.ts';
 import {
   idleProjector,
@@ -53,6 +53,11 @@ export function runProjector(options: ProjectorOptions): Projector {
   const waiting = new Map<number, { resolve: () => void; reject: (error: unknown) => void }>();
   const stopped = new AbortController();
   const turns = createTurns(options.concurrency ?? 4);
+  const shown = new Map<string, Shown>();
+  const onShown = (table: TableName, now: Shown | undefined) => {
+    if (now === undefined) shown.delete(formatTableName(table));
+    else shown.set(formatTableName(table), now);
+  };
   let nextWaiter = 1;
 
   function actorOf(table: TableName): Actor<ProjectorState, ProjectorMessage> {
@@ -84,7 +89,7 @@ export function runProjector(options: ProjectorOptions): Projector {
   ): Promise<ProjectorMessage | undefined> {
     switch (effect.kind) {
       case 'sync':
-        return { kind: 'synced', reached: await turns(() => syncTable(options, table, signal)) };
+        return { kind: 'synced', reached: await turns(() => syncTable({ ...options, onShown }, table, signal)) };
       case 'sleep':
         await clock.sleep(effect.ms, signal);
         return { kind: 'retry' };
@@ -105,6 +110,20 @@ export function runProjector(options: ProjectorOptions): Projector {
     signal: stopped.signal,
   });
 
+  const endMetrics = observe(
+    ['millrace.table.freshness', 'millrace.table.commit.age', 'millrace.projection.lag'],
+    (report) => {
+      for (const [key, { versionMs, newestRecordMs }] of shown) {
+        const labels = { 'millrace.table': key, 'millrace.format': formatName };
+        const age = (ms: bigint) => Math.max(0, clock.now() - Number(ms)) / 1e3;
+        if (newestRecordMs > 0n) report('millrace.table.freshness', age(newestRecordMs), labels);
+        report('millrace.table.commit.age', age(versionMs), labels);
+        const { target = 0n, reached = 0n } = actors.get(key)?.state ?? {};
+        report('millrace.projection.lag', Math.max(0, Number(target - reached)), labels);
+      }
+    },
+  );
+
   return {
     errorOf: (table) => actors.get(formatTableName(table))?.state?.error,
     async project(table, version, signal) {
@@ -122,6 +141,7 @@ export function runProjector(options: ProjectorOptions): Projector {
       }
     },
     async stop() {
+      endMetrics();
       stopped.abort(new MillraceError('cancelled', `${formatName} projector is stopping`));
       for (const { reject } of waiting.values()) reject(stopped.signal.reason);
       await Promise.all([watching, ...[...actors.values()].map((actor) => actor.stop())]);
@@ -129,15 +149,29 @@ export function runProjector(options: ProjectorOptions): Projector {
   };
 }
 
+/** What the format's table shows: when its newest version was committed, and the latest Kafka timestamp in it (0: unknown). */
+type Shown = Pick<LedgerTable, 'versionMs' | 'newestRecordMs'>;
+
+interface SyncOptions extends Pick<ProjectorOptions, 'format' | 'formatName' | 'ledger' | 'target'> {
+  /** Told what the table shows once it is where the ledger is; undefined: it is no table of this format any more. */
+  onShown?: (table: TableName, shown: Shown | undefined) => void;
+}
+
 /** Brings one table to the ledger's newest version; returns the version that it reached. */
-export async function syncTable(
-  options: Pick<ProjectorOptions, 'format' | 'formatName' | 'ledger' | 'target'>,
-  name: TableName,
-  signal: AbortSignal,
-): Promise<bigint> {
-  const { ledger, target, format, formatName } = options;
-  const { table } = await ledger.getTable({ table: name }, { signal });
+export async function syncTable(options: SyncOptions, name: TableName, signal: AbortSignal): Promise<bigint> {
+  const { table } = await untraced(() => options.ledger.getTable({ table: name }, { signal }));
   if (table === undefined) throw new MillraceError('not-found', `the ledger has no table ${formatTableName(name)}`);
+  const reached = await bringTo(options, table, signal);
+  const { versionMs, newestRecordMs } = table;
+  const shows = !table.dropped && table.formats.includes(options.format);
+  if (!shows) options.onShown?.(name, undefined);
+  else if (reached >= table.version) options.onShown?.(name, { versionMs, newestRecordMs });
+  return reached;
+}
+
+async function bringTo(options: SyncOptions, table: LedgerTable, signal: AbortSignal): Promise<bigint> {
+  const { ledger, target, format, formatName } = options;
+  const name = table.table!;
   if (table.dropped) {
     await target.drop(table);
     return table.version;
@@ -150,7 +184,8 @@ export async function syncTable(
   }
   let reached = position.ledgerVersion;
   for (let more = true; more; ) {
-    const page = await ledger.listVersions({ table: name, afterVersion: reached }, { signal }).catch((error) => {
+    const asked = untraced(() => ledger.listVersions({ table: name, afterVersion: reached }, { signal }));
+    const page = await asked.catch((error) => {
       // The versions expired between the two calls.
       if (isKind(error, 'conflict')) return undefined;
       throw error;
@@ -163,14 +198,22 @@ export async function syncTable(
         // Switched on again later: from there the whole state is taken.
         return wanted ? rebuild(options, table, signal) : table.version;
       }
-      await withSpan(
-        `${formatName} commit`,
-        {
-          parent: contextOf(version.traceparent),
-          attributes: { 'millrace.table': formatTableName(name), 'millrace.ledger_version': Number(version.version) },
-        },
-        () => target.apply(table, version),
-      );
+      const traceparents = [version.traceparent, ...version.otherTraceparents];
+      const attributes = {
+        'millrace.table': formatTableName(name),
+        'millrace.ledger_version': Number(version.version),
+      };
+      const startedMs = performance.now();
+      let outcome = 'error';
+      try {
+        await withSharedSpan(`${formatName} commit`, traceparents, attributes, () => target.apply(table, version));
+        outcome = 'ok';
+      } finally {
+        record('millrace.projection.commit.duration', (performance.now() - startedMs) / 1e3, {
+          'millrace.format': formatName,
+          'millrace.outcome': outcome,
+        });
+      }
       reached = version.version;
     }
     more = page.more;
@@ -179,7 +222,7 @@ export async function syncTable(
 }
 
 async function rebuild(
-  { ledger, target, formatName }: Pick<ProjectorOptions, 'ledger' | 'target' | 'formatName'>,
+  { ledger, target, formatName }: SyncOptions,
   table: LedgerTable,
   signal: AbortSignal,
 ): Promise<bigint> {

@@ -96,6 +96,8 @@ function toLedgerTable(row: TableRow & { schema_json: string }): MessageInitShap
     dropped: row.dropped === 1,
     purge: row.purge === 1,
     createdMs: BigInt(row.created_ms),
+    versionMs: BigInt(row.version_ms),
+    newestRecordMs: BigInt(row.newest_record_ms),
   };
 }
 
