@@ -10,7 +10,12 @@ const deferred = () => Promise.withResolvers<void>();
 const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
 
 /** A loop over `count` splits whose conversions are driven by the test. */
-function startWorld(count: number, convert: LeaseLoopOptions['convert'], drainMs = 1_000) {
+function startWorld(
+  count: number,
+  convert: LeaseLoopOptions['convert'],
+  drainMs = 1_000,
+  answers: { heartbeatMs?: number; heartbeat?: () => void; complete?: () => Promise<void> } = {},
+) {
   const events: string[] = [];
   let leased = 0;
   const splits = {
@@ -22,8 +27,14 @@ function startWorld(count: number, convert: LeaseLoopOptions['convert'], drainMs
       await new Promise((resolve) => call.signal.addEventListener('abort', resolve));
       throw call.signal.reason;
     },
-    heartbeatSplit: async () => ({ expiresMs: 0n }),
-    completeSplit: async ({ splitId }: { splitId: string }) => void events.push(`completed ${splitId}`),
+    async heartbeatSplit() {
+      answers.heartbeat?.();
+      return { expiresMs: 0n };
+    },
+    async completeSplit({ splitId }: { splitId: string }) {
+      events.push(`completed ${splitId}`);
+      await answers.complete?.();
+    },
     failSplit: async ({ splitId, released }: { splitId: string; released?: boolean }) =>
       void events.push(`${released ? 'released' : 'failed'} ${splitId}`),
   };
@@ -32,7 +43,7 @@ function startWorld(count: number, convert: LeaseLoopOptions['convert'], drainMs
     convert,
     owner: 'test',
     waitMs: 0,
-    heartbeatMs: 1_000,
+    heartbeatMs: answers.heartbeatMs ?? 1_000,
     drainMs,
     retries: 3,
     clock: systemClock,
@@ -102,3 +113,38 @@ test('a drain gives back both splits that it has', async () => {
   await loop.stop();
   expect(events.sort()).toEqual(['leased 1', 'leased 2', 'released 1', 'released 2']);
 });
+
+const stale = () => new MillraceError('stale-lease', 'the lease has ended');
+
+test.each([
+  ['answered', undefined, []],
+  ['refused', stale(), ['deleted']],
+])(
+  'a heartbeat that comes in after the completion says nothing of its files; the completion is %s',
+  async (_how, refusal, deleted) => {
+    const discarded: string[] = [];
+    const completed = deferred();
+    let isCompleted = false;
+    const { loop, events } = startWorld(
+      1,
+      async () => ({ ...converted, discard: async () => void discarded.push('deleted') }),
+      1_000,
+      {
+        heartbeatMs: 1,
+        heartbeat() {
+          if (isCompleted) throw stale();
+        },
+        async complete() {
+          isCompleted = true;
+          await completed.promise;
+          if (refusal !== undefined) throw refusal;
+        },
+      },
+    );
+    await settle();
+    completed.resolve();
+    await loop.stop();
+    expect(events).toEqual(['leased 1', 'completed 1']);
+    expect(discarded).toEqual(deleted);
+  },
+);

@@ -124,15 +124,22 @@ async function runLease(
     logger: log,
     onStale: (error) => stale.abort(error),
   });
-  const again = { retries: options.retries, signal };
   const startedMs = clock.now();
+  let completing = false;
   try {
     const converted = await retry(() => options.convert(lease, signal, onEncoded), {
-      ...again,
+      retries: options.retries,
+      signal,
       onRetry: (error) => log.warn({ code: error.code, reason: error.message }, 'a split is tried again'),
     });
+    completing = true;
     try {
-      await retry(() => splits.completeSplit({ splitId, epoch, ...converted.completion }), again);
+      // Only this answer says whether the files count. A heartbeat that comes in right after it hears that the lease has
+      // ended, and must not have files deleted that are the table's by now.
+      await retry(() => splits.completeSplit({ splitId, epoch, ...converted.completion }), {
+        retries: options.retries,
+        signal: released,
+      });
     } catch (error) {
       // Only a clear refusal says that the files do not count; after anything else the sweep of orphans decides.
       if (isKind(error, 'stale-lease', 'invalid', 'not-found', 'conflict')) await converted.discard();
@@ -140,7 +147,7 @@ async function runLease(
     }
     log.info({ ...converted.summary, ms: clock.now() - startedMs }, 'split converted');
   } catch (thrown) {
-    if (stale.signal.aborted || isKind(thrown, 'stale-lease')) {
+    if ((stale.signal.aborted && !completing) || isKind(thrown, 'stale-lease')) {
       log.info('the lease went to another converter; its files were deleted');
       return;
     }
