@@ -44,6 +44,15 @@ function topicClient(address: string) {
   return client;
 }
 
+test('half a character in an error message ends nothing', async () => {
+  const { address } = await topicServer('a', (topic) => {
+    if (topic === 'half') throw new MillraceError('invalid', 'no JSON: \ud83d', { context: { ['\ud83d']: '\ud83d' } });
+  });
+  const client = topicClient(address);
+  await expect(client.describeTopic({ topic: 'half' })).rejects.toMatchObject({ message: 'no JSON: \ufffd' });
+  expect((await client.describeTopic({ topic: 'orders' })).status?.topic).toBe('orders');
+});
+
 test('a call and its answer, 64-bit numbers exact', async () => {
   const { address } = await topicServer('a');
   const { status } = await topicClient(address).describeTopic({ topic: 'orders' });

@@ -43,15 +43,18 @@ export function errorToDetail(thrown: unknown): ErrorDetail {
   return create(ErrorDetailSchema, {
     kind: KINDS[error.kind].wire,
     code: error.code,
-    message: error.message.slice(0, MAX_MESSAGE_LENGTH),
+    message: wellFormed(error.message, MAX_MESSAGE_LENGTH),
     retryable: error.retryable,
     context: Object.fromEntries(
       Object.entries(error.context)
         .slice(0, 32)
-        .map(([key, value]) => [key, value.slice(0, 500)]),
+        .map(([key, value]) => [wellFormed(key, 100), wellFormed(value, 500)]),
     ),
   });
 }
+
+/** Half a surrogate pair (of a text that was cut, or quoted by another's message) ends grpc-js's server: URIError. */
+const wellFormed = (text: string, length: number): string => text.slice(0, length).toWellFormed();
 
 export function detailToError(detail: ErrorDetail): MillraceError {
   return new MillraceError(byWire.get(detail.kind) ?? 'internal', detail.message, {
