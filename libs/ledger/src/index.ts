@@ -4,6 +4,7 @@ export * from './completion.ts';
 export * from './files.ts';
 export * from './leases.ts';
 export * from './ledger-database.ts';
+export * from './measures.ts';
 export * from './plan.ts';
 export * from './projection.ts';
 export * from './projector.ts';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { MillraceError } from '@millrace/base';
+import { transact } from '@millrace/database';
 import { type SegmentRangeSchema, type Split, SplitSchema } from '@millrace/proto/metadata_discovery';
 import type { LedgerDb } from './ledger-database.ts';
 
@@ -18,6 +19,8 @@ export interface PlannedSplit {
   endOffset: number;
   ranges: MessageInitShape<typeof SegmentRangeSchema>[];
   transactionIndexKeys: string[];
+  /** The trace that begins with its plan; default: that of the call. */
+  traceparent?: string;
 }
 
 export async function listPartitions(db: LedgerDb, tableUuid: string): Promise<PartitionRow[]> {
@@ -93,7 +96,7 @@ export async function planSplits(
     }
   }
   const ids = splits.map(() => randomUUID());
-  await db.transaction().execute(async (trx) => {
+  await transact(db, async (trx) => {
     const moved = await trx
       .updateTable('partitions')
       .set({ planned_offset: last.endOffset })
@@ -123,7 +126,7 @@ export async function planSplits(
           state: 'pending',
           owner: null,
           body: splitBody(split),
-          traceparent: at.traceparent,
+          traceparent: split.traceparent ?? at.traceparent,
           created_ms: at.nowMs,
           dead_letters: null,
         })

@@ -2,7 +2,9 @@ import { MillraceError } from '@millrace/base';
 import { completeSplit, failSplit, heartbeatSplit, leaseSplit } from '@millrace/ledger';
 import { SplitService } from '@millrace/proto/metadata_discovery';
 import { implement } from '@millrace/rpc';
+import { count, observe } from '@millrace/telemetry';
 import type { Discovery } from './discovery.ts';
+import { asHolder, countCompletion, tracedLease } from './lease-telemetry.ts';
 import { wholeNumber } from './page.ts';
 import { resolveSchema } from './topic-schemas.ts';
 
@@ -13,6 +15,11 @@ const ASK_AGAIN_MS = 250;
 /** proto ↔ ledger: work for converters. */
 export function splitService(discovery: Discovery) {
   const { db, clock, leases } = discovery;
+  let waiting = 0;
+  const endMetrics = observe(['millrace.converters.waiting'], (report) =>
+    report('millrace.converters.waiting', waiting),
+  );
+  discovery.draining.addEventListener('abort', endMetrics, { once: true });
   return implement(SplitService, {
     async leaseSplit(request, call) {
       if (request.owner === '') {
@@ -30,26 +37,34 @@ export function splitService(discovery: Discovery) {
         const lease = await leaseSplit(db, request.owner, clock.now(), leases);
         if (lease !== undefined) {
           waited.abort();
-          return { lease };
+          return { lease: tracedLease(lease, request.owner) };
         }
+        waiting++;
         await woken;
+        waiting--;
         if (clock.now() >= untilMs) break;
       }
       return {};
     },
     async heartbeatSplit(request) {
       const epoch = wholeNumber(request.epoch, 'epoch');
-      return { expiresMs: BigInt(await heartbeatSplit(db, request.splitId, epoch, clock.now(), leases.leaseMs)) };
+      return {
+        expiresMs: BigInt(await asHolder(heartbeatSplit(db, request.splitId, epoch, clock.now(), leases.leaseMs))),
+      };
     },
     async completeSplit(request) {
-      const { topic } = await completeSplit(db, {
-        splitId: request.splitId,
-        epoch: wholeNumber(request.epoch, 'epoch'),
-        files: request.files,
-        deadLetters: request.deadLetters,
-        skippedCount: wholeNumber(request.skippedCount, 'skipped_count'),
-        nowMs: clock.now(),
-      });
+      const { topic } = await asHolder(
+        completeSplit(db, {
+          splitId: request.splitId,
+          epoch: wholeNumber(request.epoch, 'epoch'),
+          files: request.files,
+          deadLetters: request.deadLetters,
+          skippedCount: wholeNumber(request.skippedCount, 'skipped_count'),
+          newestRecordMs: wholeNumber(request.newestRecordMs, 'newest_record_ms'),
+          nowMs: clock.now(),
+        }),
+      );
+      countCompletion(topic, request);
       for (const sample of request.skippedSamples) {
         discovery.logger.warn(
           { topic, code: sample.code, context: sample.context },
@@ -60,18 +75,20 @@ export function splitService(discovery: Discovery) {
       return {};
     },
     async failSplit(request) {
-      const outcome = await failSplit(
-        db,
-        {
-          splitId: request.splitId,
-          epoch: wholeNumber(request.epoch, 'epoch'),
-          released: request.released,
-          error: request.error,
-          nowMs: clock.now(),
-        },
-        leases,
+      const { topic, suspended } = await asHolder(
+        failSplit(
+          db,
+          {
+            splitId: request.splitId,
+            epoch: wholeNumber(request.epoch, 'epoch'),
+            released: request.released,
+            error: request.error,
+            nowMs: clock.now(),
+          },
+          leases,
+        ),
       );
-      const { topic, suspended } = outcome;
+      count('millrace.leases', 1, { 'millrace.outcome': request.released ? 'released' : 'failed' });
       const { code, message, context } = request.error ?? { code: '', message: 'no reason was given', context: {} };
       if (suspended) discovery.logger.error({ topic, code, context }, `topic suspended: ${message}`);
       else if (!request.released) discovery.logger.warn({ topic, code, context }, `a split failed: ${message}`);
