@@ -1,4 +1,5 @@
 import { formatTableName, MillraceError } from '@millrace/base';
+import { transact } from '@millrace/database';
 import type { DeadLetterFile } from '@millrace/proto/common';
 import { VersionKind } from '@millrace/proto/metadata_discovery';
 import { type SharedSpan, startSharedSpan } from '@millrace/telemetry';
@@ -61,7 +62,7 @@ function commitSplits(
   nowMs: number,
   begin: (taken: readonly SplitRow[], attributes: Record<string, string | number>) => SharedSpan,
 ): Promise<Committed | undefined> {
-  return db.transaction().execute(async (trx) => {
+  return transact(db, async (trx) => {
     const table = await lockTable(trx, tableUuid);
     if (table.dropped === 1) return undefined;
     const { taken, more } = await committable(trx, tableUuid);

@@ -1,10 +1,11 @@
 import { type Database, type Migration, openDatabase } from '@millrace/database';
+import { type OwnerSchema, ownersMigration } from '@millrace/ownership';
 import type { Generated, Kysely, Transaction } from 'kysely';
 import { sql } from 'kysely';
 
 // Offsets, versions, sizes and times are whole numbers below 2^53. Flags are 0 and 1. `body` columns hold protobuf
 // messages, columns that end in `_json` JSON text. Enumerations are stored as the numbers of the .proto files.
-export interface LedgerSchema {
+export interface LedgerSchema extends OwnerSchema {
   /** A row for every table ever made; `live_name` ("namespace/name") is null once it is dropped. */
   tables: {
     table_uuid: string;
@@ -30,6 +31,8 @@ export interface LedgerSchema {
     created_ms: number;
     /** Counted up by every transaction that changes the table: the row lock that orders them in every database. */
     changes: Generated<number>;
+    /** Of the newest maintenance job that decided what is nobody's: proposals of older ones are refused. */
+    maintenance_epoch: Generated<number>;
   };
   topics: {
     topic: string;
@@ -287,6 +290,16 @@ const migrations: Migration[] = [
           .addColumn('newest_record_ms', 'bigint', (c) => c.notNull().defaultTo(0))
           .execute();
       }
+    },
+  },
+  ownersMigration,
+  {
+    name: '0003-maintenance-epoch',
+    async up(db) {
+      await db.schema
+        .alterTable('tables')
+        .addColumn('maintenance_epoch', 'bigint', (c) => c.notNull().defaultTo(0))
+        .execute();
     },
   },
 ];

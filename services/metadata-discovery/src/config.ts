@@ -1,3 +1,4 @@
+import { ownerConfig } from '@millrace/ownership';
 import { listenConfig } from '@millrace/rpc';
 import { NANOS_RULES } from '@millrace/schema';
 import { z } from 'zod';
@@ -60,6 +61,7 @@ export type TopicRule = z.infer<typeof topicRule>;
 
 export const metadataDiscoveryConfig = z.object({
   ...listenConfig(7801),
+  ...ownerConfig,
   databaseUrl: z
     .string()
     .default('sqlite:./data/metadata-discovery.db')

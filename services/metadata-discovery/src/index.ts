@@ -1,12 +1,15 @@
 import { type Clock, systemClock } from '@millrace/base';
 import { openLedger } from '@millrace/ledger';
 import { type ObjectStore, openStore } from '@millrace/object-store';
+import { defaultReplicaName } from '@millrace/ownership';
 import { type RunningService, serve } from '@millrace/rpc';
 import type { SchemaSource } from '@millrace/schema';
 import { createLogger } from '@millrace/telemetry';
 import type { MetadataDiscoveryConfig } from './config.ts';
 import { runDiscovery } from './discovery.ts';
+import { observeLedger } from './ledger-metrics.ts';
 import { ledgerService } from './ledger-service.ts';
+import { ownershipService } from './ownership-service.ts';
 import { openSchemaSource } from './schema-source.ts';
 import { splitService } from './split-service.ts';
 import { topicService } from './topic-service.ts';
@@ -21,7 +24,7 @@ export interface MetadataDiscoveryDeps {
 
 /**
  * Starts metadata-discovery. `stop` drains: planning ends, calls that wait are answered, streams end, running calls get
- * `drainMs`; leases and converted splits stay in the ledger for the next start.
+ * `drainMs`; topics go to the other replicas, leases and converted splits stay in the ledger.
  */
 export async function createMetadataDiscovery(
   config: MetadataDiscoveryConfig,
@@ -33,32 +36,42 @@ export async function createMetadataDiscovery(
   const schemas = deps.schemas ?? openSchemaSource(config.schemaSourceUri);
   // Tables name their files by full URI, whatever form the configuration has.
   const warehouseUri = openStore(config.warehouseUri).uri;
-  const { db, close } = await openLedger(config.databaseUrl);
+  const clock = deps.clock ?? systemClock;
+  const database = await openLedger(config.databaseUrl);
+  const { close } = database;
   const discovery = runDiscovery({
-    db,
+    database,
     logStore,
     schemas,
-    clock: deps.clock ?? systemClock,
+    clock,
     logger,
-    config: { ...config, warehouseUri },
+    config: { ...config, warehouseUri, replicaName: config.replicaName ?? defaultReplicaName(config.port) },
   });
+  const endMetrics = observeLedger(discovery.db, discovery.clock);
   try {
     const server = await serve({
       name,
       host: config.host,
       port: config.port,
       transport: config,
-      services: [topicService(discovery), splitService(discovery), ledgerService(discovery)],
+      services: [
+        topicService(discovery),
+        splitService(discovery),
+        ledgerService(discovery),
+        ownershipService(database, clock, discovery.draining),
+      ],
     });
     return {
       name,
       address: server.address,
       async stop() {
+        endMetrics();
         await Promise.all([discovery.stop(), server.stop(config.drainMs)]);
         await close();
       },
     };
   } catch (error) {
+    endMetrics();
     await discovery.stop();
     await close();
     throw error;

@@ -3,15 +3,16 @@ import {
   abandonSplit,
   addPartition,
   bindTopicId,
+  commitCadence,
   commitTable,
   getTopic,
   type LedgerDb,
   type LedgerTopic,
+  type LedgerTransaction,
   listPartitions,
   listPendingSplits,
   newestYield,
   pendingWork,
-  planSplits,
   replanSplit,
   setSourceEnd,
   suspendTopic,
@@ -20,7 +21,7 @@ import { type ErrorDetail, ErrorPolicy } from '@millrace/proto/common';
 import { TopicState } from '@millrace/proto/metadata_discovery';
 import { errorToDetail } from '@millrace/rpc';
 import type { SchemaSource } from '@millrace/schema';
-import { currentTraceparent, type Logger, withSpan } from '@millrace/telemetry';
+import { count, type Logger, record, withTraceparent } from '@millrace/telemetry';
 import { commitDueMs } from './commit-cadence.ts';
 import type { LogTopic } from './log-source.ts';
 import type { SegmentReading } from './partition-plan.ts';
@@ -28,9 +29,12 @@ import { splitBytesFor } from './planner.ts';
 import type { Signal } from './signal.ts';
 import type { TopicEffect, TopicMessage } from './topic.ts';
 import { followSchemas } from './topic-schemas.ts';
+import { planTraced } from './traced-plan.ts';
 
 export interface TopicEffectDeps {
   db: LedgerDb;
+  /** A transaction of the topic's owner; refused (`conflict`, "owner-stale") when another replica has the topic by now. */
+  fenced<T>(action: (trx: LedgerTransaction) => Promise<T>): Promise<T>;
   schemas: SchemaSource;
   reading: SegmentReading;
   clock: Clock;
@@ -43,7 +47,18 @@ export interface TopicEffectDeps {
   fileBytes: number;
   settleMs: number;
   schemaPollMs: number;
+  /** Told how much of the topic's work its actor has seen under way. */
+  onSeen(work: WorkSeen): void;
 }
+
+/** Splits of a topic: waiting or leased, and converted. */
+export interface WorkSeen {
+  unfinished: number;
+  converted: number;
+}
+
+type Planned = { sourceError: ErrorDetail | undefined; left: boolean };
+const NOTHING_LEFT = { left: false };
 
 /** How often it is asked what the newest splits became. */
 const YIELD_LOOK_MS = 10_000;
@@ -61,23 +76,30 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
     log: LogTopic | undefined,
     refresh: boolean,
     signal: AbortSignal,
-  ): Promise<ErrorDetail | undefined> {
+  ): Promise<Planned> {
     const topic = await getTopic(deps.db, name);
-    if (topic.state !== TopicState.RUNNING) return undefined;
+    if (topic.state !== TopicState.RUNNING) return { sourceError: undefined, ...NOTHING_LEFT };
     const notice = sourceNotice(topic, log);
-    if (notice !== undefined || log === undefined) return notice && errorToDetail(notice);
+    if (notice !== undefined || log === undefined) {
+      return { sourceError: notice && errorToDetail(notice), ...NOTHING_LEFT };
+    }
     if (topic.topicId === undefined) await bindTopicId(deps.db, name, log.topicIds[0]!);
-    const nowMs = deps.clock.now();
-    if (nowMs - schemasLookedMs >= deps.schemaPollMs) {
-      schemasLookedMs = nowMs;
-      if (!(await followOrSuspend(topic, signal))) return undefined;
+    if (deps.clock.now() - schemasLookedMs >= deps.schemaPollMs && !(await followOrSuspend(topic, signal))) {
+      return { sourceError: undefined, ...NOTHING_LEFT };
     }
     if (refresh) await replan(topic, log, signal);
-    return (await planPartitions(topic, log, signal)) ?? schemaNotice;
+    const { notice: found, left } = await planPartitions(topic, log, signal);
+    return { sourceError: found ?? schemaNotice, left };
+  }
+
+  async function lookForSchemas(signal: AbortSignal): Promise<void> {
+    const topic = await getTopic(deps.db, name);
+    if (topic.state === TopicState.RUNNING) await followOrSuspend(topic, signal);
   }
 
   /** A source of schemas that is away stops nobody: records whose schemas are known go on. */
   async function followOrSuspend(topic: LedgerTopic, signal: AbortSignal): Promise<boolean> {
+    schemasLookedMs = deps.clock.now();
     try {
       if (await followSchemas(deps.db, deps.schemas, topic, deps.clock.now(), signal)) deps.ledger.notify();
       schemaNotice = undefined;
@@ -94,8 +116,8 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
   }
 
   async function suspend(topic: LedgerTopic, error: MillraceError): Promise<void> {
+    await deps.fenced((trx) => suspendTopic(trx, topic.tableUuid, errorToDetail(error)));
     deps.logger.error({ topic: name, error }, 'topic suspended');
-    await suspendTopic(deps.db, topic.tableUuid, errorToDetail(error));
   }
 
   async function adaptedSplitBytes(tableUuid: string): Promise<number> {
@@ -120,12 +142,13 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
     topic: LedgerTopic,
     log: LogTopic,
     signal: AbortSignal,
-  ): Promise<ErrorDetail | undefined> {
+  ): Promise<{ notice: ErrorDetail | undefined; left: boolean }> {
     const { db } = deps;
     const { tableUuid } = topic;
     const known = new Map((await listPartitions(db, tableUuid)).map((row) => [row.partition, row]));
-    const { byPartition, waiting, leased } = await pendingWork(db, tableUuid);
+    const { byPartition, waiting, leased, converted } = await pendingWork(db, tableUuid);
     let planned = 0;
+    let left = false;
     const notices: MillraceError[] = [];
     let broken: MillraceError | undefined;
     for (const [partition, segments] of [...log.partitions].sort(([a], [b]) => a - b)) {
@@ -142,16 +165,12 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
       if (found.sourceEndOffset > (row?.sourceEndOffset ?? first)) {
         await setSourceEnd(db, tableUuid, partition, found.sourceEndOffset);
       }
+      left ||= found.broken !== undefined || (found.splits.at(-1)?.endOffset ?? from) < found.sourceEndOffset;
       for (const gap of found.gaps) notices.push(gapNotice(name, partition, gap));
       if (found.broken !== undefined) broken ??= placed(name, partition, found.broken);
       if (found.splits.length === 0) continue;
-      await withSpan('plan splits', { attributes: { 'millrace.topic': name, 'millrace.partition': partition } }, () =>
-        planSplits(
-          db,
-          { tableUuid, partition, nowMs: deps.clock.now(), traceparent: currentTraceparent() },
-          found.splits,
-        ),
-      );
+      const at = { topic: name, tableUuid, partition, nowMs: deps.clock.now() };
+      await deps.fenced((trx) => planTraced(trx, at, found.splits));
       planned += found.splits.length;
       deps.work.notify();
     }
@@ -161,7 +180,8 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
       if (last && topic.settings.errorPolicy === ErrorPolicy.SUSPEND) await suspend(topic, broken);
       else notices.push(broken);
     }
-    return showNotices(notices);
+    deps.onSeen({ unfinished: waiting + leased + planned, converted });
+    return { notice: showNotices(notices), left };
   }
 
   /** The last gap or damage that was passed stays in the status until this process ends; each is logged once. */
@@ -186,7 +206,7 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
       if (segments[0]!.baseOffset >= endOffset) {
         // Retention was faster. What is lost stays lost: the policy says whether the table may go on without it.
         if (topic.settings.errorPolicy === ErrorPolicy.SUSPEND) continue;
-        await abandonSplit(deps.db, splitId, epoch, deps.clock.now());
+        await deps.fenced((trx) => abandonSplit(trx, splitId, epoch, deps.clock.now()));
         showNotices([gapNotice(name, partition, { start: startOffset, end: endOffset })]);
         continue;
       }
@@ -195,36 +215,60 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
     }
   }
 
+  async function commitTraced({ tableUuid }: LedgerTopic) {
+    const startedMs = performance.now();
+    let outcome = 'error';
+    try {
+      const when = { nowMs: deps.clock.now(), traceparent: '' };
+      const committed = await deps.fenced((trx) => commitTable(trx, tableUuid, when));
+      outcome = 'ok';
+      if (committed === undefined) return undefined;
+      const { version, recordCount, fileCount, sizeBytes, traceparent } = committed;
+      const labels = { 'millrace.topic': name };
+      count('millrace.ledger.records', recordCount, labels);
+      count('millrace.ledger.files', fileCount, labels);
+      count('millrace.ledger.size', sizeBytes, labels);
+      withTraceparent(traceparent, () =>
+        deps.logger.info({ topic: name, version, recordCount, fileCount, sizeBytes }, 'version committed'),
+      );
+      return committed;
+    } catch (error) {
+      if (isKind(error, 'conflict')) outcome = 'conflict';
+      throw error;
+    } finally {
+      const seconds = (performance.now() - startedMs) / 1e3;
+      record('millrace.ledger.commit.duration', seconds, { 'millrace.outcome': outcome });
+    }
+  }
+
   async function commit(): Promise<number | undefined> {
     for (;;) {
-      const topic = await getTopic(deps.db, name);
+      const topic = await commitCadence(deps.db, name);
       if (topic.state === TopicState.DROPPED) return undefined;
       const work = await pendingWork(deps.db, topic.tableUuid);
-      const dueMs = commitDueMs(work, topic.settings, topic.lastCommitMs, deps.clock.now());
+      deps.onSeen({ unfinished: work.waiting + work.leased, converted: work.converted });
+      const dueMs = commitDueMs(work, topic, topic.lastCommitMs, deps.clock.now());
       if (dueMs !== 0) return dueMs;
-      await withSpan('commit version', { attributes: { 'millrace.topic': name } }, async (span) => {
-        for (let more = true; more; ) {
-          const when = { nowMs: deps.clock.now(), traceparent: currentTraceparent() };
-          const committed = await commitTable(deps.db, topic.tableUuid, when);
-          more = committed?.more ?? false;
-          if (committed === undefined) continue;
-          span.setAttribute('millrace.version', committed.version);
-          deps.ledger.notify();
-          deps.logger.info({ topic: name, ...committed, more: undefined }, 'version committed');
-        }
-      });
+      for (let more = true; more; ) {
+        const committed = await commitTraced(topic);
+        more = committed?.more ?? false;
+        if (committed !== undefined) deps.ledger.notify();
+      }
     }
   }
 
   return async (effect: TopicEffect, signal: AbortSignal): Promise<TopicMessage | undefined> => {
     switch (effect.kind) {
       case 'plan':
-        return { kind: 'planned', sourceError: await plan(effect.log, effect.refresh, signal) };
+        return { kind: 'planned', ...(await plan(effect.log, effect.refresh, signal)) };
+      case 'schemas':
+        await lookForSchemas(signal);
+        return { kind: 'schemas-followed' };
       case 'commit':
-        return { kind: 'committed', dueMs: await commit() };
+        return { kind: 'committed', dueMs: await commit(), nowMs: deps.clock.now() };
       case 'sleep':
         await deps.clock.sleep(effect.ms, signal);
-        return { kind: effect.wakeWith };
+        return effect.wakeWith;
     }
   };
 }
