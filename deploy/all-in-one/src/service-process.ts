@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { systemClock, toMillraceError } from '@millrace/base';
 import type { Logger } from '@millrace/telemetry';
-import { COMPILE_CACHE } from './compile-cache.ts';
+import { PROCESS_ARGUMENTS, PROCESS_ENVIRONMENT } from './process-settings.ts';
 
 export interface ServiceProcessOptions {
   name: string;
@@ -25,19 +25,6 @@ const FIRST_RESTART_MS = 200;
 const LAST_RESTART_MS = 10_000;
 /** Who has run this long starts again without delay. */
 const HEALTHY_MS = 30_000;
-
-/**
- * What keeps a process small, at no CPU time that could be measured. Data lies in typed arrays, so the young generation of
- * objects needs little room: 4 MB instead of 16 take 60 MB off a converter of 200 columns. glibc gives each thread an arena
- * of its own, of which most stays unused, and keeps up to 64 MB of what is free at the heap's end: two arenas take off
- * another 80 MB, and a bound of 1 MB 40.
- */
-export const PROCESS_ARGUMENTS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'];
-export const PROCESS_ENVIRONMENT = {
-  NODE_COMPILE_CACHE: COMPILE_CACHE,
-  MALLOC_ARENA_MAX: '2',
-  MALLOC_TRIM_THRESHOLD_: '1048576',
-};
 
 /** Runs a service in a process of its own and starts it again when it dies. Resolves when it listens for the first time. */
 export async function startServiceProcess(options: ServiceProcessOptions): Promise<ServiceProcess> {
