@@ -4,6 +4,7 @@ import type { ObjectStore, ObjectWriter } from '@millrace/object-store';
 import { createParquetWriter, type ParquetFileStats, type ParquetWriter } from '@millrace/parquet';
 import type { DataFileSchema } from '@millrace/proto/common';
 import { schemaToJsonObject, type TableSchema } from '@millrace/schema';
+import { failSpan, startSpan } from '@millrace/telemetry';
 
 export type NewDataFile = MessageInitShape<typeof DataFileSchema>;
 
@@ -51,6 +52,8 @@ interface OpenFile {
   key: string;
   schema: TableSchema;
   object: ObjectWriter;
+  /** Since the store was told of it, until it is there. */
+  span: ReturnType<typeof startSpan>;
   parquet: ParquetWriter;
   endOffset: number;
 }
@@ -63,10 +66,13 @@ export function createDataFiles(options: DataFilesOptions): DataFiles {
   /** The file before: the store has its bytes and makes it visible. Failed: the next `end`, or `finish`, fails. */
   let completing: Promise<void> = Promise.resolve();
   const unfinished = new Set<ObjectWriter>();
+  const spans = new Set<OpenFile['span']>();
 
   async function begin(schema: TableSchema): Promise<OpenFile> {
     const key = options.keyOf(keys.length);
     keys.push(key);
+    const span = startSpan('upload file', { attributes: { 'millrace.file': key } });
+    spans.add(span);
     const object = await store.writer(key, { signal, ifAbsent: options.sharedKeys ?? false });
     unfinished.add(object);
     const parquet = createParquetWriter({
@@ -78,7 +84,7 @@ export function createDataFiles(options: DataFilesOptions): DataFiles {
         keyValueMetadata: { 'iceberg.schema': JSON.stringify(schemaToJsonObject(schema)) },
       },
     });
-    return { key, schema, object, parquet, endOffset: 0 };
+    return { key, schema, object, span, parquet, endOffset: 0 };
   }
 
   /** Whether what comes after `endOffset` is too little for a file, if it is like what came before. */
@@ -91,12 +97,14 @@ export function createDataFiles(options: DataFilesOptions): DataFiles {
 
   async function end(): Promise<void> {
     if (open === undefined) return;
-    const { key, schema, object, parquet, endOffset } = open;
+    const { key, schema, object, span, parquet, endOffset } = open;
     const stats = await parquet.finish();
     open = undefined;
     await completing;
     completing = object.complete().then(() => {
       unfinished.delete(object);
+      spans.delete(span);
+      span.setAttributes({ 'millrace.bytes': stats.sizeBytes, 'millrace.records': stats.recordCount }).end();
       files.push({ key, schemaId: schema.schemaId, stats, endOffset });
     });
     completing.catch(() => {});
@@ -125,6 +133,11 @@ export function createDataFiles(options: DataFilesOptions): DataFiles {
       await completing.catch(() => {});
       await Promise.all([...unfinished].map((object) => object.abort()));
       unfinished.clear();
+      for (const span of spans) {
+        failSpan(span, 'given up');
+        span.end();
+      }
+      spans.clear();
       const written = options.sharedKeys ? files.map((file) => file.key) : keys;
       await Promise.all(written.map((key) => store.delete(key)));
     },

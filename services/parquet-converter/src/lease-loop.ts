@@ -1,7 +1,8 @@
 import { type Clock, createTurns, isKind, retry, toMillraceError } from '@millrace/base';
 import type { Lease, SplitService } from '@millrace/proto/metadata_discovery';
 import { type Client, errorToDetail } from '@millrace/rpc';
-import { type Logger, withSpan, withTraceparent } from '@millrace/telemetry';
+import { count, type Logger, untraced, withSpan, withTraceparent } from '@millrace/telemetry';
+import { beginConversion, type ConversionOutcome } from './conversion-metrics.ts';
 import { keepLease } from './lease-keeper.ts';
 import type { ConvertedSplit } from './split-conversion.ts';
 
@@ -43,7 +44,7 @@ export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
     try {
       // Room for the answer on top of the wait.
       const call = { signal: draining.signal, timeoutMs: waitMs + 10_000 };
-      const { lease } = await splits.leaseSplit({ owner, waitMs }, call);
+      const { lease } = await untraced(() => splits.leaseSplit({ owner, waitMs }, call));
       if (lease?.split !== undefined) return lease;
     } catch (thrown) {
       if (draining.signal.aborted) return undefined;
@@ -75,7 +76,8 @@ export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
     while (!draining.signal.aborted) {
       const lease = await next();
       if (lease === undefined) continue;
-      const attributes = { 'millrace.split': lease.split!.splitId };
+      const { splitId, topic } = lease.split!;
+      const attributes = { 'millrace.split': splitId, 'millrace.topic': topic, 'millrace.epoch': Number(lease.epoch) };
       let ended!: Promise<void>;
       await new Promise<void>((resolve) => {
         const inTurn = { ...options, convert: convertInTurn };
@@ -125,12 +127,18 @@ async function runLease(
     onStale: (error) => stale.abort(error),
   });
   const startedMs = clock.now();
+  const ended = beginConversion(split);
+  let outcome: ConversionOutcome = 'failed';
+  let written: ConvertedSplit['summary'] | undefined;
   let completing = false;
   try {
     const converted = await retry(() => options.convert(lease, signal, onEncoded), {
       retries: options.retries,
       signal,
-      onRetry: (error) => log.warn({ code: error.code, reason: error.message }, 'a split is tried again'),
+      onRetry(error) {
+        count('millrace.conversion.retries', 1);
+        log.warn({ code: error.code, reason: error.message }, 'a split is tried again');
+      },
     });
     completing = true;
     try {
@@ -145,13 +153,17 @@ async function runLease(
       if (isKind(error, 'stale-lease', 'invalid', 'not-found', 'conflict')) await converted.discard();
       throw error;
     }
-    log.info({ ...converted.summary, ms: clock.now() - startedMs }, 'split converted');
+    outcome = 'completed';
+    written = converted.summary;
+    log.info({ ...written, ms: clock.now() - startedMs }, 'split converted');
   } catch (thrown) {
     if ((stale.signal.aborted && !completing) || isKind(thrown, 'stale-lease')) {
+      outcome = 'lost';
       log.info('the lease went to another converter; its files were deleted');
       return;
     }
     const error = toMillraceError(thrown);
+    if (released.aborted) outcome = 'released';
     const report = released.aborted
       ? { splitId, epoch, released: true }
       : { splitId, epoch, error: errorToDetail(error) };
@@ -163,5 +175,6 @@ async function runLease(
     );
   } finally {
     keeper.end();
+    ended(outcome, written);
   }
 }

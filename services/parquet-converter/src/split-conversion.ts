@@ -11,6 +11,7 @@ import { createDataFiles, toDataFile, type WrittenFile } from './data-files.ts';
 import { createDeadLetters } from './dead-letters.ts';
 import type { DecoderCache } from './decoder-cache.ts';
 import { createErrorSink, type ErrorSink, type Trouble } from './error-policy.ts';
+import { newestRecordMs } from './newest-record.ts';
 import { createRecordSchemas, NULL_RECORD, type RecordSchemas, type Run, runFrom } from './record-schemas.ts';
 import { createSplitDecoders, type Role } from './split-decoders.ts';
 import { openSplit, type SourceDeps, type SplitPiece } from './split-source.ts';
@@ -66,6 +67,7 @@ export async function convertSplit(
         deadLetters: letters === undefined ? [] : [letters],
         skippedCount: BigInt(errors.skippedCount),
         skippedSamples: errors.samples,
+        newestRecordMs: newestRecordMs(split.tableSchemaJson, written),
       },
       summary: {
         rows: written.reduce((sum, file) => sum + file.stats.recordCount, 0),

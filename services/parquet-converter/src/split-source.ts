@@ -4,6 +4,7 @@ import type { ReadAhead } from '@millrace/object-store';
 import type { SegmentRange, Split } from '@millrace/proto/metadata_discovery';
 import type { ReadSplitResponse, SegmentReaderService } from '@millrace/proto/segment_reader';
 import type { Client } from '@millrace/rpc';
+import { failSpan, startSpan, traceparentOf, withTraceparent } from '@millrace/telemetry';
 
 /** Whole record batches with right CRCs, or where there are none. The bytes are valid until the next piece is asked for. */
 export type SplitPiece =
@@ -38,6 +39,18 @@ export interface SourceDeps {
  * whatever the split's policy is: what becomes of them is decided where broken records are judged too.
  */
 export async function openSplit(split: Split, deps: SourceDeps, signal: AbortSignal): Promise<SplitSource> {
+  // It lasts until the last piece has been taken: reading goes on while what was read is converted.
+  const span = startSpan('read split', { attributes: { 'millrace.split': split.splitId } });
+  try {
+    return await withTraceparent(traceparentOf(span), () => open(split, deps, signal, () => span.end()));
+  } catch (error) {
+    failSpan(span, error);
+    span.end();
+    throw error;
+  }
+}
+
+async function open(split: Split, deps: SourceDeps, signal: AbortSignal, ended: () => void): Promise<SplitSource> {
   const messages = deps.reader.readSplit(
     { split, readableStores: [...deps.logStores.keys()], skipCorruptBatches: true },
     { signal },
@@ -53,16 +66,16 @@ export async function openSplit(split: Split, deps: SourceDeps, signal: AbortSig
     firstOffset: Number(entry.firstOffset),
     lastOffset: Number(entry.lastOffset),
   }));
-  if (plan.ranges.length === 0) return { aborted, pieces: received(iterator) };
+  if (plan.ranges.length === 0) return { aborted, pieces: received(iterator, ended) };
   await iterator.return?.();
   const readAhead = deps.logStores.get(plan.storeId);
   if (readAhead === undefined) {
     throw new MillraceError('internal', `segment-reader names the log store ${plan.storeId}, which was not offered`);
   }
-  return { aborted, pieces: scanned(plan.ranges, readAhead, deps, signal) };
+  return { aborted, pieces: scanned(plan.ranges, readAhead, deps, signal, ended) };
 }
 
-async function* received(iterator: AsyncIterator<ReadSplitResponse>): AsyncGenerator<SplitPiece> {
+async function* received(iterator: AsyncIterator<ReadSplitResponse>, ended: () => void): AsyncGenerator<SplitPiece> {
   try {
     for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
       const { message } = next.value;
@@ -84,6 +97,7 @@ async function* received(iterator: AsyncIterator<ReadSplitResponse>): AsyncGener
     }
   } finally {
     await iterator.return?.();
+    ended();
   }
 }
 
@@ -92,6 +106,7 @@ async function* scanned(
   readAhead: ReadAhead,
   { chunkBytes, maxBatchBytes }: SourceDeps,
   signal: AbortSignal,
+  ended: () => void,
 ): AsyncGenerator<SplitPiece> {
   const spans = ranges.map((range) => ({
     key: range.objectKey,
@@ -115,5 +130,6 @@ async function* scanned(
     }
   } finally {
     reading.close();
+    ended();
   }
 }
