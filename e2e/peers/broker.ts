@@ -14,14 +14,20 @@ export interface Broker {
   stop(): Promise<void>;
 }
 
-/** Starts one Kafka broker (KRaft, 4.4.0) with tiered storage into a folder, all under `dir`. `folder`: the peer "kafka". */
-export async function startBroker(folder: string, dir: string): Promise<Broker> {
+/**
+ * Starts one Kafka broker (KRaft, 4.4.0) with tiered storage into a folder, all under `dir`. `folder`: the peer "kafka".
+ * `tieredRoot`: where the folder "kafka-tiered-storage" is made; `more`: further lines of its server.properties.
+ */
+export async function startBroker(
+  folder: string,
+  dir: string,
+  { tieredRoot = join(dir, 'tiered'), more = [] as readonly string[] } = {},
+): Promise<Broker> {
   const [port, controllerPort] = [await freePort(), await freePort()];
   const bootstrap = `127.0.0.1:${port}`;
-  const tieredRoot = join(dir, 'tiered');
   await mkdir(tieredRoot, { recursive: true });
   const properties = join(dir, 'server.properties');
-  await writeFile(properties, serverProperties(dir, tieredRoot, bootstrap, controllerPort));
+  await writeFile(properties, [serverProperties(dir, tieredRoot, bootstrap, controllerPort), ...more].join('\n'));
   const clusterId = randomBytes(16).toString('base64url').replace(/^-/, 'A');
   await runJava(folder, 'kafka.tools.StorageTool', ['format', '-t', clusterId, '-c', properties]);
   const log = openSync(join(dir, 'broker.log'), 'a');

@@ -24,11 +24,11 @@ const PASSWORD = 'millrace-test';
 /** PostgreSQL refuses to run as root. */
 const NOBODY = 65_534;
 
-/** `binaries`: the folder that requirePeers names. */
-export async function startPostgres(binaries: string): Promise<PostgresServer> {
+/** `binaries`: the folder that requirePeers names. `parent`: where its own folder is made, which user nobody must reach. */
+export async function startPostgres(binaries: string, parent = tmpdir()): Promise<PostgresServer> {
   const isRoot = process.getuid?.() === 0;
   const user = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
-  const data = await mkdtemp(join(tmpdir(), 'millrace-postgres-'));
+  const data = await mkdtemp(join(parent, 'millrace-postgres-'));
   if (isRoot) await chown(data, NOBODY, NOBODY);
   const port = await freePort();
   const passwordFile = join(data, 'password');
