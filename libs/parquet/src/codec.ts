@@ -3,6 +3,7 @@ import { compressSync as snappyCompress } from 'snappy';
 import { CODEC } from './format.ts';
 import { compressLz4Block } from './lz4-compress.ts';
 import { compressZstd } from './zstd-compress.ts';
+import { suitedZstd } from './zstd-level.ts';
 
 export type CodecName = 'zstd' | 'snappy' | 'gzip' | 'lz4_raw' | 'none';
 
@@ -14,11 +15,19 @@ export const CODEC_OF: Record<CodecName, number> = {
   none: CODEC.UNCOMPRESSED,
 };
 
+export type CompressPage = (page: Uint8Array) => Uint8Array;
+
 /**
- * Compresses one page; what comes out is valid until the next call. zstd and gzip at level 1 where none is given: zstd's
- * own 3 is half as fast for a tenth less.
+ * What compresses the pages of one column, one after the other; each is valid until the next call, of any column. Where no
+ * level is given, gzip has level 1, and zstd takes the level that suits the column.
  */
-export function compressPage(codec: CodecName, page: Uint8Array, level = 1): Uint8Array {
+export function pageCompressor(codec: CodecName, level: number | undefined): CompressPage | undefined {
+  if (codec === 'none') return undefined;
+  if (codec === 'zstd' && level === undefined) return suitedZstd();
+  return (page) => compressAs(codec, page, level ?? 1);
+}
+
+function compressAs(codec: Exclude<CodecName, 'none'>, page: Uint8Array, level: number): Uint8Array {
   switch (codec) {
     case 'zstd':
       return compressZstd(page, level);
@@ -28,7 +37,5 @@ export function compressPage(codec: CodecName, page: Uint8Array, level = 1): Uin
       return gzipSync(page, { level });
     case 'lz4_raw':
       return compressLz4Block(page);
-    case 'none':
-      return page;
   }
 }

@@ -2,6 +2,7 @@ import type { BytesVector, Vector } from '@millrace/columns';
 import type { BloomFilter } from './bloom-filter.ts';
 import { type Bound, comparator, parquetLower, parquetUpper } from './bounds.ts';
 import { ByteBuffer } from './byte-buffer.ts';
+import type { CodecName } from './codec.ts';
 import { type ColumnMemory, giveMemory, takeMemory } from './column-memory.ts';
 import { dictionaryShare } from './dictionary-choice.ts';
 import { ENCODING, PAGE, PHYSICAL } from './format.ts';
@@ -54,6 +55,7 @@ export interface WrittenChunk {
 }
 
 export interface ColumnWriterOptions extends PageOptions {
+  codec: CodecName;
   rowGroupRows: number;
   pageRows: number;
   pageBytes: number;

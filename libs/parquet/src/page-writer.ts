@@ -1,12 +1,12 @@
 import { crc32 } from 'node:zlib';
-import { type CodecName, compressPage } from './codec.ts';
+import type { CompressPage } from './codec.ts';
 import { MODULE, type ModulePlace, type ModuleSeal } from './module-seal.ts';
 import { dataPageHeader, dataPageHeaderV2, dictionaryPageHeader, type PageSizes } from './page-header.ts';
 
 export interface PageOptions {
-  codec: CodecName;
-  /** Of zstd or gzip. */
-  codecLevel: number | undefined;
+  /** Of data pages; undefined: they are not compressed. */
+  compress: CompressPage | undefined;
+  compressDictionary: CompressPage | undefined;
   pageVersion: 1 | 2;
   pageChecksums: boolean;
   seal: ModuleSeal;
@@ -37,8 +37,8 @@ export function finishDataPage(data: DataPage, options: PageOptions, place: Modu
   const { page, ...fields } = data;
   const levelBytes = options.pageVersion === 1 ? 0 : data.repetitionBytes + data.definitionBytes;
   const values = page.subarray(levelBytes);
-  let compressed = compressPage(options.codec, values, options.codecLevel);
-  const isCompressed = options.codec !== 'none' && compressed.length < values.length;
+  let compressed = options.compress?.(values) ?? values;
+  const isCompressed = options.compress !== undefined && compressed.length < values.length;
   // A V1 page has no way to say that it is as it was.
   if (options.pageVersion === 2 && !isCompressed) compressed = values;
   return finish(
@@ -60,7 +60,7 @@ export function finishDictionaryPage(
   options: PageOptions,
   place: ModulePlace,
 ): FinishedPage {
-  const compressed = compressPage(options.codec, page, options.codecLevel);
+  const compressed = options.compressDictionary?.(page) ?? page;
   return finish([compressed], page.length, options, place, MODULE.DICTIONARY_PAGE, (sizes) =>
     dictionaryPageHeader({ ...sizes, count }),
   );

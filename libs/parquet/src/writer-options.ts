@@ -1,6 +1,6 @@
 import { MillraceError } from '@millrace/base';
 import { type BloomFilterOptions, createBloomFilter, hasBloomFilter } from './bloom-filter.ts';
-import type { CodecName } from './codec.ts';
+import { type CodecName, pageCompressor } from './codec.ts';
 import { ColumnWriter } from './column-writer.ts';
 import type { Leaf } from './leaf.ts';
 import { unsealed } from './module-seal.ts';
@@ -11,7 +11,7 @@ import { chooseEncoding, defaultEncoding, type EncodingName } from './value-enco
 export interface ParquetWriterOptions {
   /** Default zstd. */
   codec?: CodecName;
-  /** Of zstd (1 to 22) or gzip (0 to 9). Default 1. */
+  /** Of zstd (1 to 22) or gzip (0 to 9). Default: 1 for gzip; of zstd 1, or where that is no larger a fast one. */
   codecLevel?: number;
   /** Rows of a row group at the most, default 262,144. */
   rowGroupRows?: number;
@@ -82,7 +82,8 @@ export function createColumnWriters(leaves: Leaf[], options: ParquetWriterOption
     const mostValues = leaf.maxRepetition === 0 ? rowGroupRows : Number.POSITIVE_INFINITY;
     return new ColumnWriter(leaf, {
       codec,
-      codecLevel,
+      compress: pageCompressor(codec, codecLevel),
+      compressDictionary: pageCompressor(codec, codecLevel ?? 1),
       pageVersion,
       pageChecksums,
       rowGroupRows,
