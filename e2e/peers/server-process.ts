@@ -6,15 +6,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const START_MS = 120_000;
 const STOP_MS = 20_000;
 
-/** Starts a server that answers HTTP and waits until `url` answers with 200. Answers with what stops it. */
+/** Starts a server that answers HTTP and waits until `url` answers with `status`. Answers with what stops it. */
 export async function startServerProcess(options: {
   command: string;
   args: readonly string[];
   env?: Record<string, string>;
   logFile: string;
   url: string;
+  /** Default 200. */
+  status?: number;
 }): Promise<() => Promise<void>> {
-  const { command, args, env = {}, logFile, url } = options;
+  const { command, args, env = {}, logFile, url, status = 200 } = options;
   const log = openSync(logFile, 'a');
   const child = spawn(command, args, { stdio: ['ignore', log, log], env: { ...process.env, ...env } });
   let ended = false;
@@ -35,7 +37,7 @@ export async function startServerProcess(options: {
   for (const deadline = Date.now() + START_MS; Date.now() < deadline && !ended; await sleep(200)) {
     const response = await fetch(url, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined);
     await response?.arrayBuffer();
-    if (response?.ok) return stop;
+    if (response?.status === status) return stop;
   }
   const how = ended ? 'ended' : `did not answer at ${url} within ${START_MS} ms`;
   if (!ended) await stop();

@@ -1,39 +1,67 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { buffer } from 'node:stream/consumers';
+import { isListing, withoutNewest } from './stale-list.ts';
 
-/** What goes wrong with a request, as object stores and networks do it. */
+/** What goes wrong with a request at once, as object stores and networks do it. */
 export const FAULTS = ['slow-down', 'error', 'reset', 'lost-answer', 'torn-upload', 'torn-download'] as const;
-export type Fault = (typeof FAULTS)[number];
+/** What goes wrong silently: no answer ever comes, or its body stops in the middle. */
+export const HANGS = ['hang', 'stalled-download'] as const;
+export type Fault = (typeof FAULTS)[number] | (typeof HANGS)[number];
 
 /** An HTTP proxy on the loopback before a store, that fails some requests. */
 export interface FaultProxy {
   port: number;
-  /** Share of requests that fail from now on, 0 to 1. */
-  failing(share: number): void;
-  /** How many of each there were. */
-  counts(): Record<Fault | 'passed', number>;
+  /** Share of requests that fail from now on, 0 to 1, in which ways (default: FAULTS). */
+  failing(share: number, faults?: readonly Fault[]): void;
+  /** From now on, this share of the listings lacks what was written in the last `ms`. */
+  stale(share: number, ms: number): void;
+  /** How many of each there were. `stale`: listings that lacked something. */
+  counts(): Record<Fault | 'passed' | 'stale', number>;
   stop(): Promise<void>;
 }
 
-export async function startFaultProxy(targetPort: number, seed: number): Promise<FaultProxy> {
+export interface FaultProxyOptions {
+  /** Requests that never fail. */
+  spared?: (method: string, url: string) => boolean;
+}
+
+export async function startFaultProxy(
+  targetPort: number,
+  seed: number,
+  options: FaultProxyOptions = {},
+): Promise<FaultProxy> {
   let share = 0;
+  let faults: readonly Fault[] = FAULTS;
+  let staleShare = 0;
+  let staleMs = 0;
   let state = seed >>> 0;
   const dice = () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return state / 2 ** 32;
   };
-  const counts = Object.fromEntries([...FAULTS, 'passed'].map((name) => [name, 0])) as Record<Fault | 'passed', number>;
+  const names = [...FAULTS, ...HANGS, 'passed', 'stale'] as const;
+  const counts = Object.fromEntries(names.map((name) => [name, 0])) as Record<(typeof names)[number], number>;
   const server = createServer((incoming, answer) => {
-    const fault = dice() < share ? FAULTS[Math.floor(dice() * FAULTS.length)]! : undefined;
+    const { method = 'GET', url = '/' } = incoming;
+    const fails = dice() < share && !options.spared?.(method, url);
+    const fault = fails ? faults[Math.floor(dice() * faults.length)]! : undefined;
     counts[fault ?? 'passed']++;
-    handle(incoming, answer, targetPort, fault);
+    if (fault === undefined && isListing(method, url) && dice() < staleShare)
+      answerStale(incoming, answer, targetPort, staleMs, () => counts.stale++);
+    else handle(incoming, answer, targetPort, fault);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
     port: (server.address() as { port: number }).port,
-    failing: (now) => {
+    failing: (now, ways = FAULTS) => {
       share = now;
+      faults = ways;
+    },
+    stale: (now, ms) => {
+      staleShare = now;
+      staleMs = ms;
     },
     counts: () => ({ ...counts }),
     async stop() {
@@ -45,6 +73,28 @@ export async function startFaultProxy(targetPort: number, seed: number): Promise
   };
 }
 
+function answerStale(
+  incoming: IncomingMessage,
+  answer: ServerResponse,
+  port: number,
+  staleMs: number,
+  onLack: () => void,
+): void {
+  const { method, url, headers } = incoming;
+  const plain = { ...headers, 'accept-encoding': 'identity' };
+  const outgoing = request({ host: '127.0.0.1', port, method, path: url, headers: plain }, async (response) => {
+    const whole = await buffer(response);
+    const text = response.statusCode === 200 ? withoutNewest(whole.toString(), Date.now() - staleMs) : undefined;
+    if (text !== undefined) onLack();
+    const body = text === undefined ? whole : Buffer.from(text);
+    const { 'transfer-encoding': _, ...kept } = response.headers;
+    answer.writeHead(response.statusCode!, { ...kept, 'content-length': body.length }).end(body);
+  });
+  outgoing.on('error', () => incoming.socket.destroy());
+  answer.on('error', () => {});
+  incoming.pipe(outgoing);
+}
+
 function handle(incoming: IncomingMessage, answer: ServerResponse, port: number, fault: Fault | undefined): void {
   const reset = () => {
     incoming.socket.destroy();
@@ -53,6 +103,11 @@ function handle(incoming: IncomingMessage, answer: ServerResponse, port: number,
   answer.on('error', () => {});
   if (fault === 'reset') {
     reset();
+    return;
+  }
+  if (fault === 'hang') {
+    // Until the client has had enough.
+    incoming.resume();
     return;
   }
   if (fault === 'slow-down' || fault === 'error') {
@@ -75,12 +130,16 @@ function handle(incoming: IncomingMessage, answer: ServerResponse, port: number,
       return;
     }
     answer.writeHead(response.statusCode!, response.headers);
-    if (fault !== 'torn-download') {
+    if (fault !== 'torn-download' && fault !== 'stalled-download') {
       response.pipe(answer);
       return;
     }
-    response.once('data', (chunk: Buffer) => answer.write(chunk.subarray(0, chunk.length >> 1), reset));
-    response.once('end', reset);
+    const then = fault === 'torn-download' ? reset : () => {};
+    response.once('data', (chunk: Buffer) => {
+      answer.write(chunk.subarray(0, chunk.length >> 1), then);
+      response.resume();
+    });
+    response.once('end', then);
   });
   outgoing.on('error', reset);
   incoming.once('close', () => {
