@@ -13,5 +13,6 @@ export * from './stored-file.ts';
 export * from './tables.ts';
 export * from './topic-state.ts';
 export * from './topics.ts';
+export * from './version-traces.ts';
 export * from './versions.ts';
 export * from './watch.ts';

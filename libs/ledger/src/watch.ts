@@ -1,7 +1,7 @@
 import { type Clock, type TableName, toMillraceError } from '@millrace/base';
 import type { LedgerService } from '@millrace/proto/metadata_discovery';
 import type { Client } from '@millrace/rpc';
-import type { Logger } from '@millrace/telemetry';
+import { type Logger, untraced } from '@millrace/telemetry';
 
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 5_000;
@@ -15,8 +15,10 @@ export interface WatchOptions {
   signal: AbortSignal;
 }
 
-/** Watches the ledger until aborted; a stream that breaks is opened again, slower each time. */
-export async function watchLedger({ ledger, onMoved, clock, logger, signal }: WatchOptions): Promise<void> {
+/** Watches the ledger until aborted; a stream that breaks is opened again, slower each time. It is part of no trace. */
+export const watchLedger = (options: WatchOptions): Promise<void> => untraced(() => watch(options));
+
+async function watch({ ledger, onMoved, clock, logger, signal }: WatchOptions): Promise<void> {
   for (let failures = 0; !signal.aborted; failures++) {
     try {
       for await (const { table, version } of ledger.watchLedger({}, { signal })) {

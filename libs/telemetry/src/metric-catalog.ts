@@ -148,7 +148,8 @@ export const METRICS = {
   'millrace.publications': gauge('{publication}', {
     from: 'catalog-publisher',
     labels: ['millrace.integration', 'millrace.state'],
-    about: 'tables in outside catalogs: published, drifted (the catalog shows something else), failed, pending',
+    about:
+      'tables in outside catalogs: published, drifted (found changed by others at the last check, and repaired), failed, pending',
   }),
   'millrace.publication.duration': histogram('s', {
     from: 'catalog-publisher',

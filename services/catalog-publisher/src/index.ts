@@ -6,6 +6,7 @@ import { LedgerService } from '@millrace/proto/metadata_discovery';
 import { createClient, type RunningService, serve } from '@millrace/rpc';
 import { createLogger } from '@millrace/telemetry';
 import type { PublisherConfig } from './config.ts';
+import { observePublications } from './publication-metrics.ts';
 import { openAdapterWith, startPublisher } from './publisher.ts';
 import { openPublisherStore } from './publisher-store.ts';
 import { publisherService } from './service.ts';
@@ -38,9 +39,11 @@ export async function createCatalogPublisher(
     pace: config,
     openAdapter: deps.openAdapter ?? openAdapterWith(config),
   });
+  const endMetrics = observePublications(store);
   const watching = new AbortController();
   const watch = watchLedger({ ledger, onMoved: publisher.tableChanged, clock, logger, signal: watching.signal });
   const end = async () => {
+    endMetrics();
     watching.abort();
     await watch;
     await publisher.stop();

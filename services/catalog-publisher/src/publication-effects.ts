@@ -1,15 +1,16 @@
 import { type Clock, formatTableName, isKind, MillraceError, type TableName } from '@millrace/base';
 import type { CatalogAdapter } from '@millrace/catalogs';
+import { versionTraces } from '@millrace/ledger';
 import { TableFormat } from '@millrace/proto/common';
 import type { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
 import type { LedgerService } from '@millrace/proto/metadata_discovery';
 import { type Client, errorToDetail } from '@millrace/rpc';
-import { type Logger, withSpan } from '@millrace/telemetry';
+import { count, type Logger, record as recordMetric, untraced, withSharedSpan } from '@millrace/telemetry';
 import { newPublication, type PublicationRecord, type PublisherStore } from './publisher-store.ts';
 
 export interface PublishingDeps {
   store: PublisherStore;
-  ledger: Pick<Client<typeof LedgerService>, 'getTable'>;
+  ledger: Pick<Client<typeof LedgerService>, 'getTable' | 'listVersions'>;
   iceberg: Pick<Client<typeof IcebergCatalogService>, 'describeIceberg' | 'projectIceberg'>;
   clock: Clock;
   logger: Logger;
@@ -17,14 +18,14 @@ export interface PublishingDeps {
 }
 
 /** The table's metadata file now; 'gone': it is no Iceberg table any more; 'later': it will be one. */
-type Target = { pointer: string } | 'gone' | 'later';
+type Target = { pointer: string; ledgerVersion: bigint } | 'gone' | 'later';
 
 /**
  * One attempt: asks where the table stands, makes the catalog show that, reads back, and stores the outcome. A failure
  * is part of the outcome (`error`) and is stored too. The pointer is noted before it is published, so that after a
- * crash our own work is not taken for drift.
+ * crash our own work is not taken for drift. It goes on in the traces of the commits that it publishes.
  */
-export function publishTable(
+export async function publishTable(
   deps: PublishingDeps,
   adapter: CatalogAdapter,
   table: TableName,
@@ -33,55 +34,73 @@ export function publishTable(
   const { store, clock, logger } = deps;
   const integration = adapter.settings.name;
   const attributes = { 'millrace.table': formatTableName(table), 'millrace.integration': integration };
-  return withSpan('publish table', { attributes }, async () => {
-    let record = (await store.publication(integration, table)) ?? newPublication(integration, table);
-    try {
-      const target = await targetOf(deps, table, signal);
-      if (target === 'later') return record;
-      if (target === 'gone') {
-        if (record.pointer !== '' || record.pendingPointer !== '') {
-          await withdrawOwn(adapter, table, record, signal);
-          logger.info({ integration, table: formatTableName(table) }, 'withdrawn: the table is no more');
-        }
-        await store.deletePublication(integration, table);
-        return newPublication(integration, table);
+  const startedMs = performance.now();
+  let outcome: 'published' | 'unchanged' | 'withdrawn' | 'pending' | 'error' = 'error';
+  let record = (await store.publication(integration, table)) ?? newPublication(integration, table);
+  try {
+    const target = await untraced(() => targetOf(deps, table, signal));
+    if (target === 'later') {
+      outcome = 'pending';
+      return record;
+    }
+    if (target === 'gone') {
+      if (record.pointer !== '' || record.pendingPointer !== '') {
+        await withdrawOwn(adapter, table, record, signal);
+        logger.info({ integration, table: formatTableName(table) }, 'withdrawn: the table is no more');
       }
-      const { pointer } = target;
+      await store.deletePublication(integration, table);
+      outcome = 'withdrawn';
+      return newPublication(integration, table);
+    }
+    const { pointer, ledgerVersion } = target;
+    const isNews = pointer !== record.pointer;
+    const news = { after: record.ledgerVersion, upTo: ledgerVersion };
+    const traces = isNews ? await versionTraces(deps.ledger, table, news, signal) : [];
+    await withSharedSpan(isNews ? 'publish table' : 'check publication', traces, attributes, async () => {
       const own = [record.pointer, record.pendingPointer, pointer];
-      if (pointer !== record.pointer) await store.save((record = { ...record, pendingPointer: pointer }));
+      if (isNews) await store.save((record = { ...record, pendingPointer: pointer }));
       const done = await adapter.publish(table, pointer, record.pointer === '' ? undefined : record.pointer, signal);
       const now = clock.now();
       const drifted = record.pointer !== '' && !own.includes(done.replacedPointer ?? '-');
       if (drifted) {
+        count('millrace.publication.drifts', 1, { 'millrace.integration': integration });
         logger.warn(
           { integration, table: formatTableName(table), published: record.pointer, seen: done.replacedPointer },
           'drift repaired: the catalog showed something else than what was published',
         );
       }
+      const unchanged = !isNews && done.action === 'unchanged';
+      outcome = unchanged ? 'unchanged' : 'published';
       record = {
         ...record,
         pointer,
         pendingPointer: '',
         seenPointer: done.seenPointer,
         drifted,
-        publishedMs: pointer === record.pointer && done.action === 'unchanged' ? record.publishedMs : now,
+        ledgerVersion,
+        publishedMs: unchanged ? record.publishedMs : now,
         checkedMs: now,
         error: undefined,
       };
-    } catch (error) {
-      if (signal.aborted) throw error;
-      record = { ...record, error: errorToDetail(error) };
-      logger.warn({ integration, table: formatTableName(table), reason: record.error!.message }, 'publication failed');
-      // A catalog that answers can be asked what it shows instead.
-      if (!isKind(error, 'unavailable', 'deadline')) {
-        const seenPointer = (await adapter.describe(table, signal).catch(() => undefined)) ?? '';
-        const drifted = record.pointer !== '' && seenPointer !== record.pointer;
-        record = { ...record, seenPointer, drifted, checkedMs: clock.now() };
-      }
+    });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    record = { ...record, error: errorToDetail(error) };
+    logger.warn({ integration, table: formatTableName(table), reason: record.error!.message }, 'publication failed');
+    // A catalog that answers can be asked what it shows instead.
+    if (!isKind(error, 'unavailable', 'deadline')) {
+      const seenPointer = (await adapter.describe(table, signal).catch(() => undefined)) ?? '';
+      const drifted = record.pointer !== '' && seenPointer !== record.pointer;
+      record = { ...record, seenPointer, drifted, checkedMs: clock.now() };
     }
-    await store.save(record);
-    return record;
-  });
+  } finally {
+    recordMetric('millrace.publication.duration', (performance.now() - startedMs) / 1e3, {
+      'millrace.integration': integration,
+      'millrace.outcome': outcome,
+    });
+  }
+  await store.save(record);
+  return record;
 }
 
 /** Takes the table out of the catalog; one that somebody else has put in its place stays. */
@@ -115,7 +134,7 @@ async function targetOf(deps: PublishingDeps, table: TableName, signal: AbortSig
       });
     shown = await deps.iceberg.describeIceberg({ table }, { signal });
   }
-  if (shown.exists) return { pointer: shown.metadataLocation };
+  if (shown.exists) return { pointer: shown.metadataLocation, ledgerVersion: shown.ledgerVersion };
   // Missing though the ledger wants it: not made yet, or lost; no reason to take it away elsewhere.
   return wanted ? 'later' : 'gone';
 }

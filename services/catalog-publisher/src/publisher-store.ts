@@ -24,6 +24,8 @@ export interface PublicationRecord {
   seenPointer: string;
   /** The last check found something else than what was published; it has been repaired unless there is an error. */
   drifted: boolean;
+  /** The ledger's version that the pointer shows: whose traces have been continued. */
+  ledgerVersion: bigint;
   publishedMs: number;
   checkedMs: number;
   error: ErrorDetail | undefined;
@@ -36,6 +38,7 @@ export const newPublication = (integration: string, table: TableName): Publicati
   pendingPointer: '',
   seenPointer: '',
   drifted: false,
+  ledgerVersion: 0n,
   publishedMs: 0,
   checkedMs: 0,
   error: undefined,
@@ -60,6 +63,7 @@ interface Schema {
     pending_pointer: string;
     seen_pointer: string;
     drifted: number;
+    ledger_version: number;
     published_ms: number;
     checked_ms: number;
     error_json: string;
@@ -96,6 +100,14 @@ const migrations: Migration[] = [
         .addPrimaryKeyConstraint('publications_key', ['integration', 'table_namespace', 'table_name'])
         .execute();
     },
+  },
+  {
+    name: '0002-ledger-version',
+    up: (db) =>
+      db.schema
+        .alterTable('publications')
+        .addColumn('ledger_version', 'bigint', (c) => c.notNull().defaultTo(0))
+        .execute(),
   },
 ];
 
@@ -174,6 +186,7 @@ export async function openPublisherStore(url: string): Promise<PublisherStore> {
         pending_pointer: record.pendingPointer,
         seen_pointer: record.seenPointer,
         drifted: record.drifted ? 1 : 0,
+        ledger_version: Number(record.ledgerVersion),
         published_ms: record.publishedMs,
         checked_ms: record.checkedMs,
         error_json: record.error === undefined ? '' : toJsonString(ErrorDetailSchema, record.error),
@@ -202,6 +215,7 @@ const toRecord = (row: Schema['publications']): PublicationRecord => ({
   pendingPointer: row.pending_pointer,
   seenPointer: row.seen_pointer,
   drifted: row.drifted === 1,
+  ledgerVersion: BigInt(row.ledger_version),
   publishedMs: row.published_ms,
   checkedMs: row.checked_ms,
   error: row.error_json === '' ? undefined : fromJsonString(ErrorDetailSchema, row.error_json),

@@ -1,6 +1,6 @@
 import { formatTableName, MillraceError, type TableName, toMillraceError } from '@millrace/base';
 import type { JobHistory, JobRecord, Schedules } from '@millrace/tasks';
-import { withSpan } from '@millrace/telemetry';
+import { count, failSpan, record as recordMetric, withSpan } from '@millrace/telemetry';
 import { compactTable } from './compact-job.ts';
 import { expireTable } from './expire-job.ts';
 import { folderOf, type JobContext, type JobDeps, type JobRun } from './job-context.ts';
@@ -52,13 +52,19 @@ export function runJob(deps: RunDeps, name: TableName, request: JobRequest, sign
     } catch (thrown) {
       error = toMillraceError(thrown, { table: subject, job: kind });
       summary = `failed: ${error.message}`;
-      span.recordException(error);
+      failSpan(span, error);
     }
     const record = await history.end(
       jobId,
       { counts, summary, ...(error === undefined ? {} : { error }) },
       clock.now(),
     );
+    const seconds = (record.endedMs - record.startedMs) / 1e3;
+    const outcome = error === undefined ? 'ok' : 'error';
+    recordMetric('millrace.maintenance.job.duration', seconds, { 'millrace.job': kind, 'millrace.outcome': outcome });
+    for (const [change, by] of Object.entries(dryRun ? {} : counts)) {
+      count('millrace.maintenance.changes', by, { 'millrace.job': kind, 'millrace.change': change });
+    }
     if (!dryRun) await schedules.ended(subject, schedule, error !== undefined, clock.now());
     const line = { job: jobId, table: subject, kind, dryRun, counts, ms: record.endedMs - record.startedMs };
     if (error === undefined) logger.info(line, summary);

@@ -2,7 +2,7 @@ import { MillraceError } from '@millrace/base';
 import { createReadAhead, type ObjectStore } from '@millrace/object-store';
 import { SegmentReaderService } from '@millrace/proto/segment_reader';
 import { implement } from '@millrace/rpc';
-import { createLogger } from '@millrace/telemetry';
+import { count, createLogger, observe } from '@millrace/telemetry';
 import type { SegmentReaderConfig } from './config.ts';
 import { readSplit } from './split-read.ts';
 
@@ -13,6 +13,7 @@ export function segmentReaderService(config: SegmentReaderConfig, store: ObjectS
   // Messages wait in the stream with the bytes where they were read: no memory is used twice.
   const readAhead = createReadAhead(store, { chunkBytes, aheadBytes, reuse: false });
   let running = 0;
+  observe(['millrace.read.active'], (report) => report('millrace.read.active', running));
   return implement(SegmentReaderService, {
     async *readSplit(request, call) {
       const { split } = request;
@@ -41,6 +42,7 @@ export function segmentReaderService(config: SegmentReaderConfig, store: ObjectS
           yield message;
         }
         const { splitId, topic, partition } = split;
+        count('millrace.read.size', bytes, { 'millrace.topic': topic });
         logger.debug({ splitId, topic, partition, bytes, ranges: split.ranges.length }, 'split read');
       } catch (error) {
         const context = { topic: split.topic, partition: split.partition, split: split.splitId };
