@@ -236,7 +236,7 @@ export async function pendingWork(db: LedgerDb, tableUuid: string) {
       'partitions.committed_offset',
     ])
     .where('splits.table_uuid', '=', tableUuid)
-    .where('splits.state', '!=', 'committed')
+    .where('splits.state', 'in', ['pending', 'leased', 'converted'])
     .orderBy('splits.partition')
     .orderBy('splits.start_offset')
     .execute();

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, link, mkdir, open, opendir, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, opendir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { MillraceError, toMillraceError } from '@millrace/base';
 import { deleteEach } from './delete-each.ts';
@@ -118,6 +118,7 @@ export function localStore(root: string): ObjectStore {
     delete: remove,
     deleteMany: (keys) => deleteEach(keys, remove),
     list: (prefix, options = {}) => walk(rootPath, prefix, options),
+    folders: (signal) => guarded('', () => stampedFolders(rootPath, signal)),
     async discardUnfinished(prefix, touchedBeforeMs) {
       let count = 0;
       for await (const { key, modifiedMs, isTemporary } of walk(rootPath, prefix, { temporary: true })) {
@@ -169,6 +170,21 @@ async function syncFolder(path: string): Promise<void> {
   } finally {
     await folder.close();
   }
+}
+
+const STATS_AT_A_TIME = 64;
+
+async function stampedFolders(rootPath: string, signal?: AbortSignal): Promise<{ name: string; stamp: number }[]> {
+  const entries = (await readdir(rootPath, { withFileTypes: true }).catch(absent)) ?? [];
+  const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  const folders: { name: string; stamp: number }[] = [];
+  for (let i = 0; i < names.length; i += STATS_AT_A_TIME) {
+    signal?.throwIfAborted();
+    const some = names.slice(i, i + STATS_AT_A_TIME);
+    const found = await Promise.all(some.map((name) => stat(join(rootPath, name)).catch(absent)));
+    for (const [at, one] of found.entries()) if (one) folders.push({ name: some[at]!, stamp: one.mtimeMs });
+  }
+  return folders;
 }
 
 interface WalkOptions {

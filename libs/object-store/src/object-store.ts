@@ -48,6 +48,11 @@ export interface ObjectStore {
   /** Every object whose key starts with `prefix`, in key order (UTF-8 bytes), from after `startAfter`. */
   list(prefix: string, options?: { startAfter?: string; signal?: AbortSignal }): AsyncIterable<ObjectInfo>;
   /**
+   * The folders directly below the root, each with a stamp that changes when an object is added to it or taken away.
+   * Absent where a store has no such stamps: then only a listing tells what is new.
+   */
+  folders?(signal?: AbortSignal): Promise<{ name: string; stamp: number }[]>;
+  /**
    * Removes what writers under `prefix` that never ended have left (temporary files; in S3, unfinished multipart uploads)
    * when it was last touched before that time. Listings never show it. Returns how many: none where the store itself
    * forgets them, after a week (Google Cloud Storage, Azure).

@@ -7,8 +7,8 @@ import {
   type LeaseOptions,
   type LedgerDb,
   type LedgerSchema,
-  listTopics,
   type SplitOutcome,
+  topicActivity,
 } from '@millrace/ledger';
 import type { ObjectStore } from '@millrace/object-store';
 import { checkOwner, type Owned, ownerStore, startOwnership } from '@millrace/ownership';
@@ -18,12 +18,12 @@ import { errorToDetail } from '@millrace/rpc';
 import type { SchemaSource } from '@millrace/schema';
 import { count, type Logger } from '@millrace/telemetry';
 import type { MetadataDiscoveryConfig } from './config.ts';
-import { enableTopic, ruleFor } from './enable.ts';
-import { type LogTopic, listLogTopics } from './log-source.ts';
+import { rulesAtWork } from './enable-by-rule.ts';
+import { type LogTopic, logSource } from './log-source.ts';
 import { segmentReading } from './partition-plan.ts';
 import { createSignal, type Signal } from './signal.ts';
 import { newTopic, receiveTopic, type TopicActorState, type TopicEffect, type TopicMessage } from './topic.ts';
-import { topicEffects } from './topic-effects.ts';
+import { topicEffects, type WorkSeen } from './topic-effects.ts';
 
 export interface DiscoveryDeps {
   database: Database<LedgerSchema>;
@@ -49,20 +49,42 @@ export interface Discovery extends DiscoveryDeps {
   /** Why a rule of the configuration could not enable the topic. */
   enableError(topic: string): MillraceError | undefined;
   /** Tells a topic's actor, in whichever replica, that something happened to its splits or settings. */
-  changed(topic: string, options?: { refresh?: boolean }): void;
+  changed(topic: string, options?: ChangeOptions): void;
   /** Lists the log store now and tells this replica's actors. */
   look(): Promise<void>;
   /** No more plans, calls that wait end, topics are handed over. Leases and converted splits stay in the ledger. */
   stop(): Promise<void>;
 }
 
+export interface ChangeOptions {
+  /** Waiting splits are to be placed again. */
+  refresh?: boolean;
+  /** Not a split but the topic itself was changed: there may be something to plan. */
+  plan?: boolean;
+}
+
+/** A topic that this replica owns, and what its actor was last told of. */
+interface OwnedTopic {
+  actor: Actor<TopicActorState, TopicMessage>;
+  log: LogTopic | undefined | null;
+  settings: string;
+  seen: WorkSeen;
+}
+
 const EXPIRE_EVERY_MS = 1_000;
-const ENABLE_AGAIN_MS = 10_000;
-/** Looking at the log store takes no more than a quarter of the time, however much lies in it. */
+/** Looking at the log store takes no more than a quarter of the time, however much lies in it … */
 const REST_FACTOR = 3;
+/** … and a few per cent of a core: from look to look so long for each topic. */
+const REST_A_TOPIC_MS = 1;
+/** The schema source is asked for so many topics a second at the most: with many topics, each waits longer for its turn. */
+const SCHEMA_LOOKS_A_SECOND = 10;
+/** What was read of segments is kept for the newest of each partition. */
+const SEGMENTS_REMEMBERED = 64;
+const FORGET_EVERY_MS = 60_000;
 const KIND = 'topic';
 const CHANGED = 'topic-changed';
 const REFRESHED = 'topic-refreshed';
+const ALTERED = 'topic-altered';
 
 /**
  * Looks at the log store again and again, runs one actor for each enabled topic that this replica owns, and takes back
@@ -71,15 +93,16 @@ const REFRESHED = 'topic-refreshed';
 export function runDiscovery(deps: DiscoveryDeps): Discovery {
   const { database, clock, logger, config } = deps;
   const { db, signals } = database;
-  const actors = new Map<string, Actor<TopicActorState, TopicMessage>>();
-  const enableFailures = new Map<string, { error: MillraceError; againMs: number }>();
+  const topics = new Map<string, OwnedTopic>();
   const stopped = new AbortController();
   const work = createSignal(signals, 'work');
   const ledger = createSignal(signals, 'ledger');
   const leases = { leaseMs: config.leaseMs, maxAttempts: config.maxAttempts, backoffMs: config.backoffMs };
   const reading = segmentReading(deps.logStore);
+  const source = logSource(deps.logStore, clock);
   let listing = new Map<string, LogTopic>();
   let listed = false;
+  let looked = { topics: 0, changes: 0 };
   let listingError: ErrorDetail | undefined;
 
   const ownership = startOwnership({
@@ -87,22 +110,30 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
     replica: config.replicaName,
     leaseMs: config.ownerLeaseMs,
     onGained(owned) {
-      actors.set(owned.subject, topicActor(owned));
-      if (listed) tell(actors.get(owned.subject)!, { kind: 'listed', log: listing.get(owned.subject) });
+      const topic: OwnedTopic = {
+        actor: topicActor(owned, (seen) => {
+          topic.seen = seen;
+        }),
+        log: null,
+        settings: '',
+        seen: { unfinished: 0, converted: 0 },
+      };
+      topics.set(owned.subject, topic);
+      if (listed) tellLog(topic, owned.subject);
     },
     async onLost({ subject }) {
-      const actor = actors.get(subject);
-      actors.delete(subject);
-      await actor?.stop();
+      const topic = topics.get(subject);
+      topics.delete(subject);
+      await topic?.actor.stop();
     },
     clock,
     logger,
   });
 
-  function topicActor(owned: Owned): Actor<TopicActorState, TopicMessage> {
+  function topicActor(owned: Owned, onSeen: (seen: WorkSeen) => void): Actor<TopicActorState, TopicMessage> {
     const topic = owned.subject;
     const perform = topicEffects(topic, {
-      ...{ ...deps, ...config, db, reading, work, ledger },
+      ...{ ...deps, ...config, db, reading, work, ledger, onSeen },
       fenced: (action) =>
         db.transaction().execute(async (trx) => {
           await checkOwner(trx, KIND, owned);
@@ -116,7 +147,9 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
       receive: receiveTopic,
       async perform(effect, signal) {
         const message = await perform(effect, signal);
-        if (message?.kind === 'planned') note(topic, message.sourceError);
+        if (message?.kind === 'planned') note(topic, message.sourceError ?? message.schemaError);
+        if (message?.kind === 'schemas-followed')
+          note(topic, topics.get(topic)?.actor.state?.sourceError ?? message.schemaError);
         return message;
       },
       failed: (effect, error) => {
@@ -124,12 +157,19 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
         // Another owner of the topic was faster; what it did is in the ledger.
         const logged = isKind(error, 'conflict') ? 'debug' : 'warn';
         logger[logged]({ topic, error }, `could not ${effect.kind}`);
-        if (effect.kind === 'commit') return { kind: 'commit-failed' };
+        if (effect.kind === 'commit') return { kind: 'commit-failed', nowMs: clock.now() };
+        if (effect.kind === 'schemas')
+          return { kind: 'schemas-followed', schemaError: errorToDetail(error.with({ topic })) };
         const detail = errorToDetail(error.with({ topic }));
         if (error.code !== 'owner-stale') note(topic, detail);
         return { kind: 'plan-failed', error: detail };
       },
-      onCrash: (error) => logger.error({ topic, error }, 'defect in the actor of a topic'),
+      onCrash(error) {
+        logger.error({ topic, error }, 'defect in the actor of a topic');
+        const crashed = topics.get(topic);
+        // It starts with nothing: the next look tells it everything.
+        if (crashed !== undefined) crashed.log = null;
+      },
       clock,
     });
   }
@@ -148,7 +188,20 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
     }
   }
 
+  function tellLog(topic: OwnedTopic, name: string): void {
+    topic.log = listing.get(name);
+    tell(topic.actor, { kind: 'listed', log: topic.log });
+  }
+
   const inSource = (topic: string) => listing.has(topic);
+  const rules = rulesAtWork({
+    ...{ ...deps, db, inSource },
+    onEnabled(topic) {
+      ledger.notify();
+      // It need not wait for the others.
+      ownership.want(topic);
+    },
+  });
 
   let lastLook: Promise<unknown> = Promise.resolve();
   /** One look at a time, each begun after it was asked for. */
@@ -158,42 +211,58 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
     return next;
   }
 
+  /** Tells the topics that have something to do: what is as it was costs next to nothing, however many there are. */
   async function lookOnce(): Promise<void> {
-    listing = await listLogTopics(deps.logStore, stopped.signal);
+    listing = await source.list(stopped.signal);
     listed = true;
     listingError = undefined;
-    reading.keepOnly([...listing.values()].flatMap((log) => [...log.partitions.values()].flat()));
-    let topics = await listTopics(db);
-    if (await enableByRule(new Set(topics.map(({ topic }) => topic)))) topics = await listTopics(db);
-    const live = new Set(topics.filter(({ state }) => state !== TopicState.DROPPED).map(({ topic }) => topic));
-    for (const topic of live) ownership.want(topic);
-    for (const { topic } of topics) if (!live.has(topic)) ownership.forget(topic);
-    for (const [topic, actor] of actors) if (live.has(topic)) tell(actor, { kind: 'listed', log: listing.get(topic) });
+    forgetSegments();
+    let all = await topicActivity(db);
+    if (await rules.enable(listing.keys(), new Set(all.map(({ topic }) => topic)), stopped.signal))
+      all = await topicActivity(db);
+    let changes = 0;
+    for (const { topic: name, state, settings, unfinished, converted } of all) {
+      if (state === TopicState.DROPPED) {
+        ownership.forget(name);
+        continue;
+      }
+      ownership.want(name);
+      const topic = topics.get(name);
+      if (topic === undefined) continue;
+      const { actor, seen } = topic;
+      const isWaiting = actor.state === undefined || actor.state.left || actor.state.refresh;
+      if (isWaiting || topic.log !== listing.get(name) || topic.settings !== settings) {
+        changes++;
+        tellLog(topic, name);
+      } else if (seen.unfinished !== unfinished || seen.converted !== converted) {
+        // A signal of another replica may have been missed.
+        tell(actor, { kind: 'changed', refresh: false, plan: true });
+      }
+      topic.settings = settings;
+    }
+    looked = { topics: all.length, changes };
   }
 
-  /** Rules enable what is new; a topic that was dropped stays dropped until somebody enables it. */
-  async function enableByRule(known: ReadonlySet<string>): Promise<boolean> {
-    let enabled = false;
-    for (const topic of listing.keys()) {
-      const rule = known.has(topic) ? undefined : ruleFor(config, topic);
-      if (rule === undefined || (enableFailures.get(topic)?.againMs ?? 0) > clock.now()) continue;
-      try {
-        const { table } = await enableTopic({ ...deps, db, inSource }, { topic, ...rule }, stopped.signal);
-        enableFailures.delete(topic);
-        enabled = true;
-        ledger.notify();
-        logger.info({ topic, table }, 'topic enabled by a rule of the configuration');
-      } catch (thrown) {
-        if (stopped.signal.aborted) throw thrown;
-        const error = toMillraceError(thrown, { topic });
-        // Another replica has the same rule and was faster.
-        if (error.code === 'topic-enabled') continue;
-        const told = enableFailures.get(topic)?.error.message === error.message;
-        if (!told) logger.error({ topic, error }, 'a rule of the configuration could not enable the topic');
-        enableFailures.set(topic, { error, againMs: clock.now() + ENABLE_AGAIN_MS });
+  let forgotMs = clock.now();
+  function forgetSegments(): void {
+    if (clock.now() - forgotMs < FORGET_EVERY_MS) return;
+    forgotMs = clock.now();
+    const partitions = [...listing.values()].flatMap((log) => [...log.partitions.values()]);
+    reading.keepOnly(partitions.flatMap((segments) => segments.slice(-SEGMENTS_REMEMBERED)));
+  }
+
+  /** Topics take turns: the schema source is asked as often for ten thousand as for a hundred. */
+  async function askForSchemas(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      const againMs = clock.now() + config.schemaPollMs;
+      for (const name of [...topics.keys()]) {
+        const topic = topics.get(name);
+        if (topic !== undefined) tell(topic.actor, { kind: 'schemas-due' });
+        await clock.sleep(1_000 / SCHEMA_LOOKS_A_SECOND, stopped.signal).catch(() => {});
+        if (stopped.signal.aborted) return;
       }
+      await clock.sleep(Math.max(againMs - clock.now(), 50), stopped.signal).catch(() => {});
     }
-    return enabled;
   }
 
   async function poll(): Promise<void> {
@@ -201,14 +270,15 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
       const startedMs = clock.now();
       try {
         await look();
-        logger.debug({ ms: clock.now() - startedMs }, 'looked at the log store');
+        logger.debug({ ms: clock.now() - startedMs, ...looked }, 'looked at the log store');
       } catch (thrown) {
         if (stopped.signal.aborted) return;
         const error = toMillraceError(thrown, { store: deps.logStore.uri });
         if (listingError?.message !== error.message) logger.error({ error }, 'the log store could not be listed');
         listingError = errorToDetail(error);
       }
-      const restMs = Math.max(config.pollMs, (clock.now() - startedMs) * REST_FACTOR);
+      const tookMs = clock.now() - startedMs;
+      const restMs = Math.max(config.pollMs, tookMs * REST_FACTOR, looked.topics * REST_A_TOPIC_MS);
       await clock.sleep(restMs, stopped.signal).catch(() => {});
     }
   }
@@ -231,22 +301,21 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
     work.notify();
   }
 
-  function changed(topic: string, options: { refresh?: boolean } = {}): void {
+  function changed(name: string, { refresh = false, plan = false }: ChangeOptions = {}): void {
     if (stopped.signal.aborted) return;
-    ownership.want(topic);
-    const actor = actors.get(topic);
-    const refresh = options.refresh ?? false;
-    if (actor !== undefined) tell(actor, { kind: 'changed', refresh });
-    else signals.send(`${refresh ? REFRESHED : CHANGED} ${topic}`);
+    ownership.want(name);
+    const topic = topics.get(name);
+    if (topic !== undefined) tell(topic.actor, { kind: 'changed', refresh, plan });
+    else signals.send(`${refresh ? REFRESHED : plan ? ALTERED : CHANGED} ${name}`);
   }
   signals.listen((message = '') => {
-    const [kind, topic = ''] = message.split(' ', 2);
-    const actor = actors.get(topic);
-    if (actor === undefined || (kind !== CHANGED && kind !== REFRESHED)) return;
-    tell(actor, { kind: 'changed', refresh: kind === REFRESHED });
+    const [kind, name = ''] = message.split(' ', 2);
+    const topic = topics.get(name);
+    if (topic === undefined || (kind !== CHANGED && kind !== REFRESHED && kind !== ALTERED)) return;
+    tell(topic.actor, { kind: 'changed', refresh: kind === REFRESHED, plan: kind === ALTERED });
   });
 
-  const loops = [poll(), expire()];
+  const loops = [poll(), expire(), askForSchemas()];
 
   return {
     ...deps,
@@ -258,11 +327,15 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
     available: () => [...listing.keys()].sort(),
     inSource,
     sourceError(topic) {
-      if (listingError !== undefined || actors.has(topic)) return listingError ?? actors.get(topic)?.state?.sourceError;
+      const own = topics.get(topic);
+      if (listingError !== undefined || own !== undefined) {
+        const state = own?.actor.state;
+        return listingError ?? state?.sourceError ?? state?.schemaError;
+      }
       const text = ownership.noteOf(topic) ?? '';
       return text === '' ? undefined : fromJsonString(ErrorDetailSchema, text);
     },
-    enableError: (topic) => enableFailures.get(topic)?.error,
+    enableError: rules.errorOf,
     changed,
     look,
     async stop() {

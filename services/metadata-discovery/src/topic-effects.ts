@@ -57,8 +57,7 @@ export interface WorkSeen {
   converted: number;
 }
 
-type Planned = { sourceError: ErrorDetail | undefined; left: boolean };
-const NOTHING_LEFT = { left: false };
+type Planned = Omit<Extract<TopicMessage, { kind: 'planned' }>, 'kind'>;
 
 /** How often it is asked what the newest splits became. */
 const YIELD_LOOK_MS = 10_000;
@@ -72,24 +71,17 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
   let schemaNotice: ErrorDetail | undefined;
   let shownNotice = '';
 
-  async function plan(
-    log: LogTopic | undefined,
-    refresh: boolean,
-    signal: AbortSignal,
-  ): Promise<Planned> {
+  async function plan(log: LogTopic | undefined, refresh: boolean, signal: AbortSignal): Promise<Planned> {
+    const nothing = { sourceError: undefined, schemaError: undefined, left: false };
     const topic = await getTopic(deps.db, name);
-    if (topic.state !== TopicState.RUNNING) return { sourceError: undefined, ...NOTHING_LEFT };
+    if (topic.state !== TopicState.RUNNING) return nothing;
     const notice = sourceNotice(topic, log);
-    if (notice !== undefined || log === undefined) {
-      return { sourceError: notice && errorToDetail(notice), ...NOTHING_LEFT };
-    }
+    if (notice !== undefined || log === undefined) return { ...nothing, sourceError: notice && errorToDetail(notice) };
     if (topic.topicId === undefined) await bindTopicId(deps.db, name, log.topicIds[0]!);
-    if (deps.clock.now() - schemasLookedMs >= deps.schemaPollMs && !(await followOrSuspend(topic, signal))) {
-      return { sourceError: undefined, ...NOTHING_LEFT };
-    }
+    if (deps.clock.now() - schemasLookedMs >= deps.schemaPollMs && !(await followOrSuspend(topic, signal)))
+      return nothing;
     if (refresh) await replan(topic, log, signal);
-    const { notice: found, left } = await planPartitions(topic, log, signal);
-    return { sourceError: found ?? schemaNotice, left };
+    return { ...(await planPartitions(topic, log, signal)), schemaError: schemaNotice };
   }
 
   async function lookForSchemas(signal: AbortSignal): Promise<void> {
@@ -142,7 +134,7 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
     topic: LedgerTopic,
     log: LogTopic,
     signal: AbortSignal,
-  ): Promise<{ notice: ErrorDetail | undefined; left: boolean }> {
+  ): Promise<Pick<Planned, 'sourceError' | 'left'>> {
     const { db } = deps;
     const { tableUuid } = topic;
     const known = new Map((await listPartitions(db, tableUuid)).map((row) => [row.partition, row]));
@@ -181,7 +173,7 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
       else notices.push(broken);
     }
     deps.onSeen({ unfinished: waiting + leased + planned, converted });
-    return { notice: showNotices(notices), left };
+    return { sourceError: showNotices(notices), left };
   }
 
   /** The last gap or damage that was passed stays in the status until this process ends; each is logged once. */
@@ -215,7 +207,7 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
     }
   }
 
-  async function commitTraced({ tableUuid }: LedgerTopic) {
+  async function commitTraced({ tableUuid }: Pick<LedgerTopic, 'tableUuid'>) {
     const startedMs = performance.now();
     let outcome = 'error';
     try {
@@ -263,7 +255,7 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
         return { kind: 'planned', ...(await plan(effect.log, effect.refresh, signal)) };
       case 'schemas':
         await lookForSchemas(signal);
-        return { kind: 'schemas-followed' };
+        return { kind: 'schemas-followed', schemaError: schemaNotice };
       case 'commit':
         return { kind: 'committed', dueMs: await commit(), nowMs: deps.clock.now() };
       case 'sleep':

@@ -26,7 +26,7 @@ export function topicService(discovery: Discovery) {
     async enableTopic(request, call) {
       const topic = await enableTopic(discovery, request, call.signal);
       discovery.ledger.notify();
-      discovery.changed(topic.topic);
+      discovery.changed(topic.topic, { plan: true });
       return answer(topic);
     },
     async updateTopic(request) {
@@ -34,7 +34,7 @@ export function topicService(discovery: Discovery) {
       const changed = checkSettings({ formats, errorPolicy, commitIntervalMs, commitBytes });
       const topic = await updateTopic(db, request.topic, changed, when());
       discovery.ledger.notify();
-      discovery.changed(topic.topic);
+      discovery.changed(topic.topic, { plan: true });
       return answer(topic);
     },
     pauseTopic: async (request) => answer(await pauseTopic(db, request.topic)),

@@ -20,29 +20,36 @@ test('one plan and one commit at a time; what happens meanwhile leads to one mor
   expect(kinds(after(listed).effects)).toEqual(['plan', 'commit']);
   const changed: TopicMessage = { kind: 'changed', refresh: false };
   expect(after(listed, changed, changed).effects).toEqual([]);
-  const planned: TopicMessage = { kind: 'planned', sourceError: undefined };
+  const planned: TopicMessage = { kind: 'planned', sourceError: undefined, schemaError: undefined, left: true };
   expect(kinds(after(listed, changed, changed, planned).effects)).toEqual(['plan']);
   expect(after(listed, changed, planned, planned).effects).toEqual([]);
-  expect(kinds(after(listed, changed, { kind: 'committed', dueMs: 5 }).effects)).toEqual(['commit']);
+  expect(kinds(after(listed, changed, { kind: 'committed', dueMs: 5, nowMs: 0 }).effects)).toEqual(['commit']);
 });
 
 test('a failed plan waits longer each time, polls do not hurry it, a success ends that', () => {
   const error = create(ErrorDetailSchema, { message: 'down' });
   const failed: TopicMessage = { kind: 'plan-failed', error };
   const first = after({ kind: 'listed', log }, failed);
-  expect(first.effects).toEqual([{ kind: 'sleep', ms: 500, wakeWith: 'plan-due' }]);
+  expect(first.effects).toEqual([{ kind: 'sleep', ms: 500, wakeWith: { kind: 'plan-due' } }]);
   expect(first.state.sourceError).toBe(error);
   const polled = receiveTopic({ ...first.state, commit: 'idle' }, { kind: 'listed', log });
   expect(kinds(polled.effects)).toEqual(['commit']);
   const due = receiveTopic(polled.state, { kind: 'plan-due' });
   expect(kinds(due.effects)).toEqual(['plan']);
-  expect(receiveTopic(due.state, failed).effects).toEqual([{ kind: 'sleep', ms: 1_000, wakeWith: 'plan-due' }]);
-  const healed = receiveTopic(due.state, { kind: 'planned', sourceError: undefined });
+  expect(receiveTopic(due.state, failed).effects).toEqual([
+    { kind: 'sleep', ms: 1_000, wakeWith: { kind: 'plan-due' } },
+  ]);
+  const healed = receiveTopic(due.state, {
+    kind: 'planned',
+    sourceError: undefined,
+    schemaError: undefined,
+    left: true,
+  });
   expect([healed.state.failures, healed.state.sourceError]).toEqual([0, undefined]);
 });
 
 test('waiting splits are placed again with the next listing, not with the one that failed', () => {
-  const planned: TopicMessage = { kind: 'planned', sourceError: undefined };
+  const planned: TopicMessage = { kind: 'planned', sourceError: undefined, schemaError: undefined, left: true };
   const failed = after({ kind: 'listed', log }, planned, { kind: 'changed', refresh: true });
   expect(failed.effects).toEqual([]);
   const listed = receiveTopic(failed.state, { kind: 'listed', log });
@@ -65,21 +72,21 @@ test('whatever the order and the failures, every change is followed by a plan an
       async perform(effect, signal) {
         if (effect.kind === 'sleep') {
           await clock.sleep(effect.ms, signal);
-          return { kind: effect.wakeWith };
+          return effect.wakeWith;
         }
         const before = changes;
         if (effect.kind === 'plan') mostPlans = Math.max(mostPlans, ++plans);
         await clock.sleep(Math.floor(random() * 200), signal);
         if (effect.kind === 'plan') plans--;
         if (random() < 0.3) throw new Error('store');
-        seen[effect.kind] = before;
+        if (effect.kind !== 'schemas') seen[effect.kind] = before;
         return effect.kind === 'plan'
-          ? { kind: 'planned', sourceError: undefined }
-          : { kind: 'committed', dueMs: random() < 0.5 ? undefined : 700 };
+          ? { kind: 'planned', sourceError: undefined, schemaError: undefined, left: true }
+          : { kind: 'committed', dueMs: random() < 0.5 ? undefined : 700, nowMs: clock.now() };
       },
       failed: (effect) =>
         effect.kind === 'commit'
-          ? { kind: 'commit-failed' }
+          ? { kind: 'commit-failed', nowMs: clock.now() }
           : { kind: 'plan-failed', error: create(ErrorDetailSchema, {}) },
       scheduler,
       clock,
@@ -94,4 +101,27 @@ test('whatever the order and the failures, every change is followed by a plan an
     expect(seen, `seed ${seed}`).toEqual({ plan: changes, commit: changes });
     expect(mostPlans, `seed ${seed}`).toBe(1);
   }
+});
+
+test('a plan that left nothing is not made again for a split that ended; one sleep until a commit, or an earlier one', () => {
+  const planned: TopicMessage = { kind: 'planned', sourceError: undefined, schemaError: undefined, left: false };
+  const committed: TopicMessage = { kind: 'committed', dueMs: 60_000, nowMs: 1_000 };
+  const changed: TopicMessage = { kind: 'changed', refresh: false };
+  const idle = after({ kind: 'listed', log }, planned, committed);
+  expect(idle.effects).toEqual([{ kind: 'sleep', ms: 60_000, wakeWith: { kind: 'commit-due', atMs: 61_000 } }]);
+  const again = receiveTopic(idle.state, changed);
+  expect(kinds(again.effects)).toEqual(['commit']);
+  expect(receiveTopic(again.state, { kind: 'committed', dueMs: 50_000, nowMs: 11_000 }).effects).toEqual([]);
+  const earlier = receiveTopic(again.state, { kind: 'committed', dueMs: 500, nowMs: 11_000 });
+  expect(kinds(earlier.effects)).toEqual(['sleep']);
+  expect(kinds(receiveTopic(earlier.state, { kind: 'commit-due', atMs: 11_500 }).effects)).toEqual(['commit']);
+  expect(kinds(receiveTopic(idle.state, { ...changed, plan: true }).effects)).toEqual(['plan', 'commit']);
+  expect(kinds(receiveTopic({ ...idle.state, left: true }, changed).effects)).toEqual(['plan', 'commit']);
+});
+
+test('one look for schemas at a time', () => {
+  const due: TopicMessage = { kind: 'schemas-due' };
+  expect(kinds(after(due).effects)).toEqual(['schemas']);
+  expect(after(due, due).effects).toEqual([]);
+  expect(kinds(after(due, { kind: 'schemas-followed', schemaError: undefined }, due).effects)).toEqual(['schemas']);
 });
