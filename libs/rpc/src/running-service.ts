@@ -48,7 +48,7 @@ export const listenConfig = (defaultPort: number) => ({
     .min(0)
     .max(65_535)
     .default(0)
-    .describe('port of /metrics for Prometheus, plain HTTP on the same host; 0: none'),
+    .describe('port of /metrics for Prometheus on the same host, HTTPS where the service has TLS; 0: none'),
   metrics: z.enum(['none', 'otlp']).default('none').describe('where metrics are sent: none, or otlp as traces are'),
   metricsTopics: z
     .number()
@@ -102,6 +102,7 @@ export async function runService<S extends z.ZodObject>(
       metrics: listen.metrics,
       metricsPort: listen.metricsPort,
       metricsHost: listen.host,
+      metricsTransport: listen,
       metricsTopics: listen.metricsTopics,
     });
     service = await start(config);

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { MillraceError } from '@millrace/base';
+import { createServer as createSecureServer } from 'node:https';
+import { MillraceError, type TransportSettings, usesTls, watchCertificates } from '@millrace/base';
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { DataPointType, MetricReader, type ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import { createLogger } from './log.ts';
 import { prometheusName } from './metric-catalog.ts';
 
 const COLLECT_MS = 5_000;
@@ -19,11 +21,16 @@ export interface PrometheusEndpoint {
 }
 
 /**
- * Prometheus' text format at http://host:port/metrics. Names carry their unit, as OpenTelemetry's specification for
+ * Prometheus' text format at http://host:port/metrics; with certificates by HTTPS, for who shows one too. Names carry their unit, as OpenTelemetry's specification for
  * Prometheus has it and a collector writes them; the packaged exporter leaves it out. Whoever asks while metrics are being
  * read gets the same answer.
  */
-export async function servePrometheus(host: string, port: number, mostSeries: number): Promise<PrometheusEndpoint> {
+export async function servePrometheus(
+  host: string,
+  port: number,
+  mostSeries: number,
+  transport: TransportSettings = {},
+): Promise<PrometheusEndpoint> {
   const reader = new PullReader({ cardinalitySelector: () => mostSeries });
   const serializer = new PrometheusSerializer('', false, undefined, false, true);
   let collecting: Promise<string> | undefined;
@@ -38,9 +45,10 @@ export async function servePrometheus(host: string, port: number, mostSeries: nu
     const text = await collecting;
     return response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text);
   };
-  const server = createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
     answer(request, response).catch((error: Error) => response.writeHead(500).end(`${error.message}\n`));
-  });
+  };
+  const { server, endWatch } = listening(transport, host, listener);
   server.maxConnections = MOST_CONNECTIONS;
   server.listen({ host, port });
   await once(server, 'listening').catch((error: Error) => {
@@ -59,10 +67,27 @@ export async function servePrometheus(host: string, port: number, mostSeries: nu
   return {
     reader,
     async stop() {
+      endWatch();
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+function listening(
+  transport: TransportSettings,
+  host: string,
+  listener: (request: IncomingMessage, response: ServerResponse) => void,
+) {
+  if (!usesTls(transport, 'metrics listen on', [host])) return { server: createServer(listener), endWatch: () => {} };
+  const certificates = watchCertificates(
+    transport,
+    (changed) => server.setSecureContext(changed),
+    (error) => createLogger('tls').error({ error }, 'new certificates of /metrics are of no use; the former ones stay'),
+  );
+  const options = { ...certificates.current(), requestCert: true, rejectUnauthorized: true };
+  const server = createSecureServer(options, listener);
+  return { server, endWatch: certificates.stop };
 }
 
 function named({ resource, scopeMetrics }: ResourceMetrics): ResourceMetrics {

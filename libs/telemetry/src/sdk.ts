@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import type { TransportSettings } from '@millrace/base';
 import { MillraceError } from '@millrace/base';
 import {
   context,
@@ -28,6 +29,8 @@ export interface TelemetryOptions {
   /** Of /metrics; 0: none. */
   metricsPort?: number;
   metricsHost?: string;
+  /** Its certificates. */
+  metricsTransport?: TransportSettings;
   /** Topics, and tables, that have series of their own. */
   metricsTopics?: number;
 }
@@ -93,7 +96,7 @@ async function startTraces(
 }
 
 async function startMetrics(
-  { metrics = 'none', metricsPort = 0, metricsHost = '127.0.0.1', metricsTopics = 500 }: TelemetryOptions,
+  { metrics = 'none', metricsPort = 0, metricsHost = '127.0.0.1', metricsTopics = 500, ...options }: TelemetryOptions,
   ends: (() => Promise<unknown>)[],
 ): Promise<Meters> {
   const { MeterProvider, PeriodicExportingMetricReader } = await import('@opentelemetry/sdk-metrics');
@@ -104,7 +107,7 @@ async function startMetrics(
   const mostSeries = Math.max(2_000, metricsTopics * 4);
   if (metricsPort !== 0) {
     const { servePrometheus } = await import('./prometheus.ts');
-    const endpoint = await servePrometheus(metricsHost, metricsPort, mostSeries);
+    const endpoint = await servePrometheus(metricsHost, metricsPort, mostSeries, options.metricsTransport);
     ends.push(endpoint.stop);
     readers.push(endpoint.reader);
   }
