@@ -4,6 +4,14 @@ import { MillraceError, parseTableName, retry, systemClock, tableLocation, toMil
 test('system errors get a kind and whether to retry', () => {
   const system = (code: string) => Object.assign(new Error(code), { code });
   expect(toMillraceError(system('ENOSPC'))).toMatchObject({ kind: 'exhausted', code: 'ENOSPC', retryable: true });
+  const quota = Object.assign(new Error('Unknown system error -122'), {
+    errno: -122,
+    code: 'Unknown system error -122',
+  });
+  if (process.platform === 'linux')
+    expect(toMillraceError(quota)).toMatchObject({ kind: 'exhausted', code: 'EDQUOT', retryable: true });
+  expect(toMillraceError(system('EROFS'))).toMatchObject({ kind: 'permission', retryable: false });
+  expect(toMillraceError(system('EIO'))).toMatchObject({ kind: 'unavailable', retryable: true });
   expect(toMillraceError(system('ECONNREFUSED'))).toMatchObject({ kind: 'unavailable', retryable: true });
   expect(toMillraceError(system('EACCES'))).toMatchObject({ kind: 'permission', retryable: false });
   expect(toMillraceError(new Error('x'))).toMatchObject({ kind: 'internal', retryable: false });

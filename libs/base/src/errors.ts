@@ -70,9 +70,17 @@ const BY_SYSTEM_CODE: Record<string, [ErrorKind, boolean]> = {
   EEXIST: ['already-exists', false],
   EACCES: ['permission', false],
   EPERM: ['permission', false],
+  EROFS: ['permission', false],
+  EISDIR: ['invalid', false],
+  ENOTDIR: ['invalid', false],
+  ENAMETOOLONG: ['invalid', false],
+  // The limit of a file's size, by the file system or the process.
+  EFBIG: ['exhausted', false],
   ENOSPC: ['exhausted', true],
   EDQUOT: ['exhausted', true],
   EMFILE: ['exhausted', true],
+  ENFILE: ['exhausted', true],
+  EIO: ['unavailable', true],
   ECONNREFUSED: ['unavailable', true],
   ECONNRESET: ['unavailable', true],
   ETIMEDOUT: ['unavailable', true],
@@ -88,7 +96,9 @@ export function toMillraceError(thrown: unknown, context: ErrorContext = {}): Mi
     if (thrown.name === 'AbortError') return new MillraceError('cancelled', thrown.message, { cause: thrown, context });
     if (thrown.name === 'TimeoutError')
       return new MillraceError('deadline', thrown.message, { cause: thrown, context });
-    const systemCode = (thrown as NodeJS.ErrnoException).code;
+    // Node has no name for a quota that is used up.
+    const { code, errno } = thrown as NodeJS.ErrnoException;
+    const systemCode = errno === -122 && process.platform === 'linux' ? 'EDQUOT' : code;
     const known = systemCode === undefined ? undefined : BY_SYSTEM_CODE[systemCode];
     if (known) {
       return new MillraceError(known[0], thrown.message, {

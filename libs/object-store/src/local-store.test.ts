@@ -1,6 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { localStore, type ObjectStore, openStore } from './index.ts';
 
@@ -27,6 +29,18 @@ test('a writer whose file was discarded can not complete', async () => {
   await lost.write(Buffer.of(1));
   expect(await store.discardUnfinished('x/', Date.now() + 1_000)).toBe(1);
   await expect(lost.complete()).rejects.toMatchObject({ kind: 'not-found' });
+});
+
+test('two processes that put the same names if absent: each name has one winner, and its bytes', async () => {
+  const count = 100;
+  const script = join(import.meta.dirname, 'two-processes.fixture.ts');
+  const run = (name: string) => promisify(execFile)(process.execPath, [script, folder, name, String(count)]);
+  const results = await Promise.all(['a', 'b'].map(run));
+  const [first = [], second = []] = results.map(({ stdout }) => JSON.parse(stdout) as number[]);
+  expect([...first, ...second].toSorted((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, i) => i));
+  for (const [name, won] of [['a', first] as const, ['b', second] as const])
+    for (const i of won) expect(readFileSync(join(folder, 'log', String(i)), 'utf8')).toBe(name.repeat(1_000));
+  expect(readdirSync(join(folder, 'log'))).toHaveLength(count);
 });
 
 test('uris', () => {

@@ -33,7 +33,7 @@ export function localStore(root: string): ObjectStore {
     const path = pathOf(key);
     const temporary = join(dirname(path), TEMPORARY_PREFIX + randomBytes(8).toString('hex'));
     let file: FileHandle | undefined = await guarded(key, async () => {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       return open(temporary, 'wx');
     });
     let bytesWritten = 0;
@@ -66,7 +66,7 @@ export function localStore(root: string): ObjectStore {
             await done.close();
             file = undefined;
             if (options.ifAbsent) {
-              await link(temporary, path);
+              await link(temporary, path).catch(withoutLinks);
               await unlink(temporary);
             } else {
               await rename(temporary, path);
@@ -163,6 +163,16 @@ async function readRange(file: FileHandle, { start, end }: ByteRange, into?: Uin
   return bytes.subarray(0, done);
 }
 
+/** New folders are durable, too: each is named in the one above. */
+async function makeFolder(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) return;
+  for (let folder = dirname(path); folder.length >= dirname(first).length; folder = dirname(folder)) {
+    await syncFolder(folder);
+    if (folder === dirname(folder)) break;
+  }
+}
+
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {
@@ -233,11 +243,21 @@ function absent(error: NodeJS.ErrnoException): undefined {
   throw error;
 }
 
+/** Of link: what file systems without hard links answer. */
+function withoutLinks(error: NodeJS.ErrnoException): never {
+  if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(error.code ?? '')) throw error;
+  throw new MillraceError(
+    'unsupported',
+    `the file system has no hard links (${error.code}), which put-if-absent rests on: keep tables on another one`,
+    { code: 'no-hard-links', cause: error },
+  );
+}
+
 function withPlace(error: unknown, rootPath: string, key: string): MillraceError {
   const known = toMillraceError(error);
   const text =
     known.code === 'ENOSPC' || known.code === 'EDQUOT'
-      ? `no space left to write ${key} under ${rootPath}: free some, the write is tried again`
+      ? `${known.code === 'ENOSPC' ? 'no space left' : 'the quota is used up'} (${known.code}) to write ${key} under ${rootPath}: free some, the write is tried again`
       : `${key} under ${rootPath}: ${known.message}`;
   return new MillraceError(known.kind, text, {
     code: known.code,
