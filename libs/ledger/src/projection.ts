@@ -29,8 +29,11 @@ export interface ProjectionTarget {
   rebuild(table: LedgerTable, state: LedgerState): Promise<void>;
   /** Commits the version that follows the table's position, carrying its number and offsets. */
   apply(table: LedgerTable, version: LedgerVersion): Promise<void>;
-  /** Ends the projection at its position: retention set to ten years, nothing rewritten. */
-  disable(table: LedgerTable): Promise<void>;
+  /**
+   * Ends the projection at its position: retention set to ten years, nothing rewritten. `version` is the one that switched
+   * the format off: a table that shows it or a later one has been switched on again since and stays.
+   */
+  disable(table: LedgerTable, version: bigint): Promise<void>;
   /** The topic was dropped: withdraw the table from the catalog; with `table.purge` delete this format's metadata too. */
   drop(table: LedgerTable): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { fromJsonString, toJsonString } from '@bufbuild/protobuf';
 import { type Actor, type Scheduler, startActor } from '@millrace/actor';
 import {
   type Clock,
@@ -8,11 +9,10 @@ import {
   systemClock,
   type TableName,
 } from '@millrace/base';
-import type { TableFormat } from '@millrace/proto/common';
-import { type LedgerService, type LedgerTable, VersionKind } from '@millrace/proto/metadata_discovery';
-import type { Client } from '@millrace/rpc';
-import { type Logger, observe, record, untraced, withSharedSpan, withSpan } from '@millrace/telemetry';
-import type { LedgerState, ProjectionTarget } from './projection.ts';
+import { type OwnerStore, type Ownership, startOwnership } from '@millrace/ownership';
+import { ErrorDetailSchema } from '@millrace/proto/common';
+import { detailToError, errorToDetail } from '@millrace/rpc';
+import { type Logger, observe } from '@millrace/telemetry';
 import {
   idleProjector,
   type ProjectorEffect,
@@ -20,15 +20,13 @@ import {
   type ProjectorState,
   receiveProjector,
 } from './projector-actor.ts';
+import { type Shown, type SyncOptions, syncTable } from './table-sync.ts';
 import { watchLedger } from './watch.ts';
 
-export interface ProjectorOptions {
-  format: TableFormat;
-  /** For spans and logs: "iceberg". */
-  formatName: string;
-  ledger: Client<typeof LedgerService>;
-  target: ProjectionTarget;
+export interface ProjectorOptions extends Omit<SyncOptions, 'onShown'> {
   logger: Logger;
+  /** Where the replicas of the service agree on who projects which table; without, this process projects all. */
+  owners?: { store: OwnerStore; replica: string; leaseMs: number };
   /** Tables that are synced at the same time. Default 4. */
   concurrency?: number;
   clock?: Clock;
@@ -43,14 +41,27 @@ export interface Projector {
   stop(): Promise<void>;
 }
 
+/** Names a table among what replicas own; names hold no slash. */
+const subjectOf = ({ namespace, name }: TableName): string => `${namespace}/${name}`;
+
+function tableOf(subject: string): TableName {
+  const [namespace = '', name = ''] = subject.split('/');
+  return { namespace, name };
+}
+
+/** How often it is looked whether another replica has brought a table to where somebody waits for it … */
+const ASK_OWNER_MS = 200;
+/** … and for how long, before it is done here: two that do the same waste work and nothing else. */
+const OWNER_PATIENCE_MS = 5_000;
+
 /**
- * Follows the ledger with one actor a table and drives a ProjectionTarget. The watch is a hint; what is to be done is
+ * Follows the ledger with one actor for each table that this replica owns, and drives a ProjectionTarget. The watch is a hint; what is to be done is
  * decided by asking the ledger and the table each time, so a missed hint or a crash costs time and nothing else.
  */
 export function runProjector(options: ProjectorOptions): Projector {
-  const { ledger, logger, formatName, clock = systemClock } = options;
+  const { ledger, target, logger, formatName, clock = systemClock } = options;
   const actors = new Map<string, Actor<ProjectorState, ProjectorMessage>>();
-  const waiting = new Map<number, { resolve: () => void; reject: (error: unknown) => void }>();
+  const waiting = new Map<number, { key: string; resolve: () => void; reject: (error: unknown) => void }>();
   const stopped = new AbortController();
   const turns = createTurns(options.concurrency ?? 4);
   const shown = new Map<string, Shown>();
@@ -70,6 +81,7 @@ export function runProjector(options: ProjectorOptions): Projector {
         receive: receiveProjector,
         perform: (effect, signal) => perform(table, effect, signal),
         failed: (_, error) => {
+          ownership?.note(subjectOf(table), toJsonString(ErrorDetailSchema, errorToDetail(error)));
           logger.warn({ error, table: key }, `${formatName}: could not bring the table to the ledger's version`);
           return { kind: 'failed', error };
         },
@@ -88,8 +100,11 @@ export function runProjector(options: ProjectorOptions): Projector {
     signal: AbortSignal,
   ): Promise<ProjectorMessage | undefined> {
     switch (effect.kind) {
-      case 'sync':
-        return { kind: 'synced', reached: await turns(() => syncTable({ ...options, onShown }, table, signal)) };
+      case 'sync': {
+        const reached = await turns(() => syncTable({ ...options, onShown }, table, signal));
+        ownership?.note(subjectOf(table), '');
+        return { kind: 'synced', reached };
+      }
       case 'sleep':
         await clock.sleep(effect.ms, signal);
         return { kind: 'retry' };
@@ -102,9 +117,81 @@ export function runProjector(options: ProjectorOptions): Projector {
     }
   }
 
+  const isOurs = (table: TableName) => ownership === undefined || actors.has(formatTableName(table));
+
+  async function lose(table: TableName): Promise<void> {
+    const key = formatTableName(table);
+    const actor = actors.get(key);
+    actors.delete(key);
+    shown.delete(key);
+    const moved = new MillraceError('unavailable', `another replica has the table ${key} now: ask again`, {
+      code: 'owner-moved',
+    });
+    for (const waiter of waiting.values()) if (waiter.key === key) waiter.reject(moved);
+    await actor?.stop();
+  }
+
+  const ownership: Ownership | undefined =
+    options.owners &&
+    startOwnership({
+      ...options.owners,
+      onGained: ({ subject }) => actorOf(tableOf(subject)).tell({ kind: 'moved', version: 0n }),
+      onLost: ({ subject }) => lose(tableOf(subject)),
+      clock,
+      logger,
+    });
+
+  /** Why the table is behind, as its owner says, whichever replica that is. */
+  function errorOf(table: TableName): MillraceError | undefined {
+    if (isOurs(table)) return actors.get(formatTableName(table))?.state?.error;
+    const note = ownership?.noteOf(subjectOf(table)) ?? '';
+    return note === '' ? undefined : detailToError(fromJsonString(ErrorDetailSchema, note));
+  }
+
+  /** Waits until the replica that owns the table has brought it there. */
+  async function projectElsewhere(name: TableName, version: bigint, signal: AbortSignal): Promise<void> {
+    const { table } = await ledger.getTable({ table: name }, { signal });
+    if (table === undefined) return;
+    const wanted = version > 0n ? version : table.version;
+    for (let waitedMs = 0; !isOurs(name); waitedMs += ASK_OWNER_MS) {
+      const position = await target.position(table);
+      const isFollowed = !table.dropped && table.formats.includes(options.format);
+      if (isFollowed ? (position?.ledgerVersion ?? -1n) >= wanted : !position?.enabled) return;
+      const error = errorOf(name);
+      if (error !== undefined && !error.retryable) throw error;
+      if (waitedMs >= OWNER_PATIENCE_MS) {
+        await turns(() => syncTable(options, name, signal)).catch((thrown) => {
+          // The owner came first after all.
+          if (!isKind(thrown, 'conflict')) throw thrown;
+        });
+        waitedMs = 0;
+      }
+      await clock.sleep(ASK_OWNER_MS, signal);
+    }
+    await projectHere(name, version, signal);
+  }
+
+  async function projectHere(table: TableName, version: bigint, signal: AbortSignal): Promise<void> {
+    const id = nextWaiter++;
+    const actor = actorOf(table);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        waiting.set(id, { key: formatTableName(table), resolve, reject });
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+        actor.tell({ kind: 'wait', id, version });
+      });
+    } finally {
+      waiting.delete(id);
+      if (actors.get(formatTableName(table)) === actor && !stopped.signal.aborted) actor.tell({ kind: 'leave', id });
+    }
+  }
+
   const watching = watchLedger({
     ledger,
-    onMoved: (table, version) => actorOf(table).tell({ kind: 'moved', version }),
+    onMoved(table, version) {
+      ownership?.want(subjectOf(table));
+      if (isOurs(table)) actorOf(table).tell({ kind: 'moved', version });
+    },
     clock,
     logger,
     signal: stopped.signal,
@@ -125,125 +212,16 @@ export function runProjector(options: ProjectorOptions): Projector {
   );
 
   return {
-    errorOf: (table) => actors.get(formatTableName(table))?.state?.error,
+    errorOf,
     async project(table, version, signal) {
-      const id = nextWaiter++;
-      const actor = actorOf(table);
-      try {
-        await new Promise<void>((resolve, reject) => {
-          waiting.set(id, { resolve, reject });
-          signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-          actor.tell({ kind: 'wait', id, version });
-        });
-      } finally {
-        waiting.delete(id);
-        if (!stopped.signal.aborted) actor.tell({ kind: 'leave', id });
-      }
+      ownership?.want(subjectOf(table));
+      await (isOurs(table) ? projectHere(table, version, signal) : projectElsewhere(table, version, signal));
     },
     async stop() {
       endMetrics();
       stopped.abort(new MillraceError('cancelled', `${formatName} projector is stopping`));
       for (const { reject } of waiting.values()) reject(stopped.signal.reason);
-      await Promise.all([watching, ...[...actors.values()].map((actor) => actor.stop())]);
+      await Promise.all([watching, ownership?.stop(), ...[...actors.values()].map((actor) => actor.stop())]);
     },
   };
-}
-
-/** What the format's table shows: when its newest version was committed, and the latest Kafka timestamp in it (0: unknown). */
-type Shown = Pick<LedgerTable, 'versionMs' | 'newestRecordMs'>;
-
-interface SyncOptions extends Pick<ProjectorOptions, 'format' | 'formatName' | 'ledger' | 'target'> {
-  /** Told what the table shows once it is where the ledger is; undefined: it is no table of this format any more. */
-  onShown?: (table: TableName, shown: Shown | undefined) => void;
-}
-
-/** Brings one table to the ledger's newest version; returns the version that it reached. */
-export async function syncTable(options: SyncOptions, name: TableName, signal: AbortSignal): Promise<bigint> {
-  const { table } = await untraced(() => options.ledger.getTable({ table: name }, { signal }));
-  if (table === undefined) throw new MillraceError('not-found', `the ledger has no table ${formatTableName(name)}`);
-  const reached = await bringTo(options, table, signal);
-  const { versionMs, newestRecordMs } = table;
-  const shows = !table.dropped && table.formats.includes(options.format);
-  if (!shows) options.onShown?.(name, undefined);
-  else if (reached >= table.version) options.onShown?.(name, { versionMs, newestRecordMs });
-  return reached;
-}
-
-async function bringTo(options: SyncOptions, table: LedgerTable, signal: AbortSignal): Promise<bigint> {
-  const { ledger, target, format, formatName } = options;
-  const name = table.table!;
-  if (table.dropped) {
-    await target.drop(table);
-    return table.version;
-  }
-  const position = await target.position(table);
-  const wanted = table.formats.includes(format);
-  if (!position?.enabled && !wanted) return table.version;
-  if (!position?.enabled || position.ledgerVersion < table.oldestVersion - 1n) {
-    return rebuild(options, table, signal);
-  }
-  let reached = position.ledgerVersion;
-  for (let more = true; more; ) {
-    const asked = untraced(() => ledger.listVersions({ table: name, afterVersion: reached }, { signal }));
-    const page = await asked.catch((error) => {
-      // The versions expired between the two calls.
-      if (isKind(error, 'conflict')) return undefined;
-      throw error;
-    });
-    if (page === undefined) return rebuild(options, table, signal);
-    for (const version of page.versions) {
-      signal.throwIfAborted();
-      if (version.kind === VersionKind.FORMATS && !version.formats.includes(format)) {
-        await target.disable(table);
-        // Switched on again later: from there the whole state is taken.
-        return wanted ? rebuild(options, table, signal) : table.version;
-      }
-      const traceparents = [version.traceparent, ...version.otherTraceparents];
-      const attributes = {
-        'millrace.table': formatTableName(name),
-        'millrace.ledger_version': Number(version.version),
-      };
-      const startedMs = performance.now();
-      let outcome = 'error';
-      try {
-        await withSharedSpan(`${formatName} commit`, traceparents, attributes, () => target.apply(table, version));
-        outcome = 'ok';
-      } finally {
-        record('millrace.projection.commit.duration', (performance.now() - startedMs) / 1e3, {
-          'millrace.format': formatName,
-          'millrace.outcome': outcome,
-        });
-      }
-      reached = version.version;
-    }
-    more = page.more;
-  }
-  return reached;
-}
-
-async function rebuild(
-  { ledger, target, formatName }: SyncOptions,
-  table: LedgerTable,
-  signal: AbortSignal,
-): Promise<bigint> {
-  const request = { table: table.table!, version: table.version };
-  const first = await ledger.listFiles(request, { signal });
-  const files = async function* () {
-    yield first.files;
-    for (let pageToken = first.nextPageToken; pageToken !== ''; ) {
-      const page = await ledger.listFiles({ ...request, pageToken }, { signal });
-      yield page.files;
-      pageToken = page.nextPageToken;
-    }
-  };
-  const state: LedgerState = {
-    version: first.version,
-    tableSchemaJson: table.tableSchemaJson,
-    positions: first.positions,
-    files: files(),
-  };
-  await withSpan(`${formatName} rebuild`, { attributes: { 'millrace.ledger_version': Number(first.version) } }, () =>
-    target.rebuild(table, state),
-  );
-  return first.version;
 }

@@ -1,3 +1,4 @@
+import { ownerConfig } from '@millrace/ownership';
 import { listenConfig } from '@millrace/rpc';
 import { z } from 'zod';
 
@@ -5,6 +6,7 @@ export const ENV_PREFIX = 'MILLRACE_DELTA_COMMITTER';
 
 export const deltaCommitterConfig = z.object({
   ...listenConfig(7805),
+  ...ownerConfig,
   discoveryAddress: z.string().default('127.0.0.1:7801').describe('gRPC address of metadata-discovery (the ledger)'),
   checkpointInterval: z
     .number()

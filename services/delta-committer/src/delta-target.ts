@@ -70,8 +70,9 @@ export function deltaTarget({ cache, defaults, logger, clock }: DeltaTargetDeps)
         await checkpointWhenDue(table);
       }),
 
-    disable: (ledgerTable) =>
+    disable: (ledgerTable, version) =>
       cache.use(ledgerTable, async (table) => {
+        if (table.snapshot !== undefined && ledgerVersionOf(table.snapshot, table.appId) >= version) return;
         await commit(table, disableTransaction(clock.now()));
       }),
 

@@ -1,7 +1,9 @@
 import { type Clock, systemClock } from '@millrace/base';
-import { runProjector } from '@millrace/ledger';
+import { remoteOwners, runProjector } from '@millrace/ledger';
+import { defaultReplicaName } from '@millrace/ownership';
 import { TableFormat } from '@millrace/proto/common';
 import { LedgerService } from '@millrace/proto/metadata_discovery';
+import { OwnershipService } from '@millrace/proto/ownership';
 import { type Client, createClient, type RunningService, serve } from '@millrace/rpc';
 import { createLogger } from '@millrace/telemetry';
 import type { DeltaCommitterConfig } from './config.ts';
@@ -13,6 +15,7 @@ export { type DeltaCommitterConfig, deltaCommitterConfig, ENV_PREFIX } from './c
 
 export interface DeltaCommitterDeps {
   clock: Clock;
+  /** With it, this process projects every table. */
   ledger: Client<typeof LedgerService>;
 }
 
@@ -25,16 +28,30 @@ export async function createDeltaCommitter(
   const logger = createLogger('delta-committer');
   const cache = tableCache(config.cachedFiles);
   const ledger = deps.ledger ?? createClient(LedgerService, config.discoveryAddress, { transport: config });
+  const ownership =
+    deps.ledger === undefined
+      ? createClient(OwnershipService, config.discoveryAddress, { transport: config })
+      : undefined;
   const projector = runProjector({
     format: TableFormat.DELTA,
     formatName: 'delta',
     ledger,
     target: deltaTarget({ cache, defaults: config, logger, clock }),
+    ...(ownership === undefined
+      ? {}
+      : {
+          owners: {
+            store: remoteOwners(ownership, 'delta-table'),
+            replica: config.replicaName ?? defaultReplicaName(config.port),
+            leaseMs: config.ownerLeaseMs,
+          },
+        }),
     logger,
     concurrency: config.projectionConcurrency,
     clock,
   });
   const closeLedger = () => {
+    ownership?.close();
     if (deps.ledger === undefined) ledger.close();
   };
   try {

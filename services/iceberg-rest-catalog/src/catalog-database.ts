@@ -1,6 +1,7 @@
 import { type Database, type Migration, openDatabase } from '@millrace/database';
+import { type OwnerSchema, ownersMigration } from '@millrace/ownership';
 
-export interface CatalogSchema {
+export interface CatalogSchema extends OwnerSchema {
   namespaces: {
     /** The levels, joined by the unit separator (U+001F). */
     name: string;
@@ -35,6 +36,7 @@ const migrations: Migration[] = [
         .execute();
     },
   },
+  ownersMigration,
 ];
 
 export const openCatalogDatabase = (url: string): Promise<Database<CatalogSchema>> =>

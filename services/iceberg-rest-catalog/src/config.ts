@@ -1,3 +1,4 @@
+import { ownerConfig } from '@millrace/ownership';
 import { listenConfig } from '@millrace/rpc';
 import { z } from 'zod';
 
@@ -5,6 +6,7 @@ export const ENV_PREFIX = 'MILLRACE_ICEBERG_REST_CATALOG';
 
 export const icebergCatalogConfig = z.object({
   ...listenConfig(7804),
+  ...ownerConfig,
   databaseUrl: z
     .string()
     .default('sqlite:data/iceberg-rest-catalog.db')

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '@millrace/base';
 import { tableFiles } from '@millrace/iceberg';
 import { runProjector } from '@millrace/ledger';
 import { openStore } from '@millrace/object-store';
+import { defaultReplicaName, ownerStore } from '@millrace/ownership';
 import { TableFormat } from '@millrace/proto/common';
 import { LedgerService } from '@millrace/proto/metadata_discovery';
 import { type Client, createClient, type RunningService, serve } from '@millrace/rpc';
@@ -59,6 +60,11 @@ export async function createIcebergRestCatalog(
       formatName: 'iceberg',
       ledger,
       target: icebergProjection({ tables, namespaces, files, clock }),
+      owners: {
+        store: ownerStore(database, 'iceberg-table', clock),
+        replica: config.replicaName ?? defaultReplicaName(config.port),
+        leaseMs: config.ownerLeaseMs,
+      },
       logger,
       concurrency: config.projectionConcurrency,
       clock,

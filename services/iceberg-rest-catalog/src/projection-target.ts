@@ -141,12 +141,15 @@ export function icebergProjection({ tables, namespaces, files, clock }: Projecti
       await tables.commit([{ ident: found.ident, change: ({ metadata }) => applyTo(metadata, table, version) }]);
     },
 
-    async disable(table) {
+    async disable(table, version) {
       const found = await findOwn(table);
       if (found === undefined) return;
       const updates = { [DISABLED]: 'true', [MAX_SNAPSHOT_AGE]: String(TEN_YEARS_MS), 'gc.enabled': 'false' };
       const change = ({ metadata }: CatalogTable): TableChange => ({
-        metadata: applyUpdates(metadata, [{ action: 'set-properties', updates }], clock.now()),
+        metadata:
+          ledgerVersionOf(metadata) >= version
+            ? metadata
+            : applyUpdates(metadata, [{ action: 'set-properties', updates }], clock.now()),
       });
       await tables.commit([{ ident: found.ident, change }]);
     },
@@ -154,7 +157,7 @@ export function icebergProjection({ tables, namespaces, files, clock }: Projecti
     async drop(table) {
       const ident = identOf(table);
       const found = await tables.find(ident);
-      if (found?.ledgerUuid === table.tableUuid) await tables.drop(ident);
+      if (found?.ledgerUuid === table.tableUuid) await tables.drop(ident, table.tableUuid);
       // The same folder may be a newer table's by now.
       else if (found !== undefined) return;
       if (!table.purge) return;

@@ -55,8 +55,8 @@ export interface Tables {
   /** Replaces the table by another one of the same name. */
   replace(base: CatalogTable, metadata: TableMetadata, ledgerUuid: string): Promise<CatalogTable>;
   rename(from: TableIdent, to: TableIdent): Promise<void>;
-  /** Takes the table out of the catalog; no file is touched. */
-  drop(ident: TableIdent): Promise<void>;
+  /** Takes the table out of the catalog; no file is touched. With `ledgerUuid` only that one: NoSuchTableException else. */
+  drop(ident: TableIdent, ledgerUuid?: string): Promise<void>;
 }
 
 const ATTEMPTS = 10;
@@ -249,11 +249,12 @@ export function catalogTables(db: Kysely<CatalogSchema>, files: TableFiles): Tab
         throw isKind(error, 'already-exists') ? tableExists(to) : error;
       }
     },
-    async drop(ident) {
+    async drop(ident, ledgerUuid) {
       const result = await db
         .deleteFrom('tables')
         .where('namespace', '=', namespaceKey(ident.namespace))
         .where('name', '=', ident.name)
+        .$if(ledgerUuid !== undefined, (query) => query.where('ledger_uuid', '=', ledgerUuid!))
         .executeTakeFirst();
       if (result.numDeletedRows === 0n) throw noSuchTable(ident);
     },
