@@ -42,22 +42,9 @@ export async function leaseSplit(
   nowMs: number,
   options: LeaseOptions,
 ): Promise<GivenLease | undefined> {
+  if (!(await isAnyWaiting(db))) return undefined;
   return db.transaction().execute(async (trx) => {
-    const next = await trx
-      .selectFrom('splits')
-      .innerJoin('topics', 'topics.table_uuid', 'splits.table_uuid')
-      .selectAll('splits')
-      .select('topics.topic')
-      .where('splits.state', '=', 'pending')
-      .where('splits.not_before_ms', '<=', nowMs)
-      .where('topics.state', '=', TopicState.RUNNING)
-      .orderBy('topics.lease_turn')
-      .orderBy('topics.topic')
-      .orderBy('splits.created_ms')
-      .orderBy('splits.start_offset')
-      .orderBy('splits.partition')
-      .limit(1)
-      .executeTakeFirst();
+    const next = await nextSplit(trx, nowMs);
     if (next === undefined) return undefined;
     const epoch = next.epoch + 1;
     const expiresMs = nowMs + options.leaseMs;
@@ -73,6 +60,7 @@ export async function leaseSplit(
     const { turn } = await trx
       .selectFrom('topics')
       .select((eb) => eb.fn.max('lease_turn').as('turn'))
+      .where('state', '=', TopicState.RUNNING)
       .executeTakeFirstOrThrow();
     await trx
       .updateTable('topics')
@@ -100,6 +88,46 @@ export async function leaseSplit(
       traceparent: next.traceparent,
     };
   });
+}
+
+/** Without a transaction, whose lock would be in the way of those that write. */
+async function isAnyWaiting(db: LedgerDb): Promise<boolean> {
+  const one = db.selectFrom('splits').select('split_id').where('state', '=', 'pending').limit(1);
+  return (await one.executeTakeFirst()) !== undefined;
+}
+
+/** The topic whose turn it is first, then its split: in that order no other topic's splits are read, however many wait. */
+async function nextSplit(trx: LedgerTransaction, nowMs: number) {
+  const topic = await trx
+    .selectFrom('topics')
+    .select(['topic', 'table_uuid'])
+    .where('state', '=', TopicState.RUNNING)
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('splits')
+          .select('split_id')
+          .whereRef('splits.table_uuid', '=', 'topics.table_uuid')
+          .where('splits.state', '=', 'pending')
+          .where('splits.not_before_ms', '<=', nowMs),
+      ),
+    )
+    .orderBy('lease_turn')
+    .orderBy('topic')
+    .limit(1)
+    .executeTakeFirst();
+  if (topic === undefined) return undefined;
+  const split = await trx
+    .selectFrom('splits')
+    .selectAll()
+    .where('table_uuid', '=', topic.table_uuid)
+    .where('state', '=', 'pending')
+    .where('not_before_ms', '<=', nowMs)
+    .orderBy('created_ms')
+    .orderBy('start_offset')
+    .orderBy('partition')
+    .limit(1)
+    .executeTakeFirst();
+  return split && { ...split, topic: topic.topic };
 }
 
 /** Keeps a lease for another `leaseMs`; `stale-lease` when it is not the newest or has ended. */

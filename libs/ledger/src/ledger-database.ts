@@ -302,6 +302,26 @@ const migrations: Migration[] = [
         .execute();
     },
   },
+  {
+    name: '0004-many-topics',
+    async up(db) {
+      // Whose turn it is, whether it has a split that waits, and a table's newest splits: each without reading others'.
+      await db.schema.createIndex('topics_turn').on('topics').columns(['state', 'lease_turn', 'topic']).execute();
+      await db.schema.dropIndex('splits_state').execute();
+      const waiting = ['state', 'table_uuid', 'not_before_ms'] as const;
+      await db.schema
+        .createIndex('splits_waiting')
+        .on('splits')
+        .columns([...waiting])
+        .execute();
+      const converted = ['table_uuid', 'state', 'converted_ms'] as const;
+      await db.schema
+        .createIndex('splits_converted')
+        .on('splits')
+        .columns([...converted])
+        .execute();
+    },
+  },
 ];
 
 /** Opens the ledger's database (`sqlite:<path>`, `sqlite::memory:`) and brings its schema up to date. */

@@ -1,4 +1,3 @@
-import { formatTableName } from '@millrace/base';
 import {
   expireVersions,
   forgetFiles,
@@ -8,21 +7,19 @@ import {
   listRemovedFiles,
   listTables,
   listVersions,
-  newestVersions,
   proposeRewrite,
 } from '@millrace/ledger';
 import { LedgerService } from '@millrace/proto/metadata_discovery';
 import { implement } from '@millrace/rpc';
 import { currentTraceparent } from '@millrace/telemetry';
 import type { Discovery } from './discovery.ts';
+import { ledgerWatch } from './ledger-watch.ts';
 import { pageSize, wholeNumber } from './page.ts';
-
-/** Versions that other processes appended are found by asking this often. */
-const ASK_AGAIN_MS = 500;
 
 /** proto ↔ ledger: tables and their versions. */
 export function ledgerService(discovery: Discovery) {
   const { db, clock } = discovery;
+  const watch = ledgerWatch(db, discovery.ledger, clock);
   return implement(LedgerService, {
     getTable: async (request) => ({ table: await getTable(db, request.table) }),
     listTables: ({ includeDropped, pageToken, ...request }) =>
@@ -44,21 +41,7 @@ export function ledgerService(discovery: Discovery) {
       });
       return { ...page, version: BigInt(page.version) };
     },
-    async *watchLedger(_request, call) {
-      const ended = AbortSignal.any([call.signal, discovery.draining]);
-      const told = new Map<string, number>();
-      while (!ended.aborted) {
-        const waited = new AbortController();
-        const woken = discovery.ledger.wait(ASK_AGAIN_MS, AbortSignal.any([ended, waited.signal]));
-        for (const { tableUuid, table, version } of await newestVersions(db)) {
-          const key = `${formatTableName(table)} ${tableUuid}`;
-          if (told.get(key) === version) continue;
-          told.set(key, version);
-          yield { table, version: BigInt(version) };
-        }
-        await woken;
-      }
-    },
+    watchLedger: (_request, call) => watch.follow(AbortSignal.any([call.signal, discovery.draining])),
     async proposeRewrite(request) {
       const { version } = await proposeRewrite(db, {
         table: request.table,

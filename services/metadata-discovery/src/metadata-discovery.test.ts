@@ -354,7 +354,7 @@ describe('work', () => {
 
   test('segments that were moved are found again after a failure', async () => {
     await segment('t', 0, 0, 30);
-    await start({ topics: [{ name: 't' }], backoffMs: 500 });
+    await start({ topics: [{ name: 't' }], backoffMs: 1_500 });
     const { split, epoch } = (await lease())!;
     // The leader changed: another copy of the same offsets, the old one gone.
     await rm(join(folder, 'log', `t-0-${TOPIC_ID}`), { recursive: true });
