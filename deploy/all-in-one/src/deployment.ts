@@ -17,6 +17,9 @@ export interface DeploymentOptions {
   separate: boolean;
   commitIntervalMs: number;
   logLevel: string;
+  /** Where spans go; the first port of /metrics, 0: none. */
+  traces: string;
+  metricsPort: number;
   /** URIs. */
   logStoreUri: string;
   warehouseUri: string;
@@ -54,6 +57,13 @@ export async function startDeployment(options: DeploymentOptions): Promise<Deplo
     services: Object.fromEntries(SERVICE_NAMES.map((name) => [name, addressesOf(ports, name)])),
     pids: {},
   };
+  const services = defineServices(wiring);
+  if (options.metricsPort !== 0) {
+    const metricsPorts = [options.metricsPort, ...services.flat().map(({ settings }) => settings['metricsPort'])];
+    endpoints.metricsUris = metricsPorts
+      .filter((port) => port !== undefined)
+      .map((port) => `http://127.0.0.1:${port}/metrics`);
+  }
   let started = false;
   const stops: (() => Promise<void>)[] = [];
   const stop = async () => {
@@ -62,7 +72,7 @@ export async function startDeployment(options: DeploymentOptions): Promise<Deplo
     }
   };
   try {
-    for (const service of defineServices(wiring)) {
+    for (const service of services) {
       // Those that run are stopped also when another one of them can't start.
       const begun = await Promise.allSettled(
         service.map((replica) => startReplica(replica, options, endpoints, () => started)),

@@ -46,14 +46,17 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
   const commitIntervalMs = Number(
     setting('MILLRACE_COMMIT_INTERVAL_MS', '2000', isNumber(1e12), 'milliseconds, 1000 or more'),
   );
+  const metricsPort = Number(setting('MILLRACE_METRICS_PORT', '0', isNumber(65_000), '0 to 65000'));
   const folder = openDataFolder(dataDirOf(undefined));
+  const traces = process.env['MILLRACE_TRACES'] ?? folder.traceFile;
   setLogFile(folder.logFile);
   setLogLevel(logLevel as LogLevel);
   const endTelemetry = await startTelemetry({
     serviceName: 'millrace',
-    traces: folder.traceFile,
+    traces,
     sampleRatio: 1,
     traceFileBytes: 268_435_456,
+    metricsPort,
   });
   try {
     await makeDemo(folder, records, signal);
@@ -65,6 +68,8 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
       separate,
       commitIntervalMs,
       logLevel,
+      traces,
+      metricsPort,
       logStoreUri: storeUri(log ?? folder.log),
       warehouseUri: storeUri(warehouse ?? folder.warehouse),
       schemaSourceUri:

@@ -25,7 +25,7 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-function positive(text: string): number {
+export function positive(text: string): number {
   const value = wholeNumber(text);
   if (value < 1) throw new InvalidArgumentError('1 or more');
   return value;
@@ -71,6 +71,9 @@ Environment:
   AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, …   S3, as its SDK has them
   MILLRACE_CATALOG_PORT   port of the Iceberg REST catalog (default 8181; 0 takes a free one)
   MILLRACE_LOG_LEVEL      least level in <data dir>/run/millrace.log (default info)
+  MILLRACE_TRACES         where spans go: a file, otlp or none (default <data dir>/run/traces.jsonl)
+  MILLRACE_METRICS_PORT   port of Prometheus' /metrics; each further process takes the next one (default 0: none)
+  OTEL_EXPORTER_OTLP_ENDPOINT, …   the collector, for MILLRACE_TRACES=otlp, as OpenTelemetry has them
   MILLRACE_COMMIT_INTERVAL_MS   how often the demo's tables are committed at the least (default 2000)`,
     )
     .parse(argv, { from: 'user' });

@@ -8,6 +8,7 @@ import * as discovery from '@millrace/metadata-discovery';
 import * as converter from '@millrace/parquet-converter';
 import type { RunningService } from '@millrace/rpc';
 import * as reader from '@millrace/segment-reader';
+import { inService } from '@millrace/telemetry';
 import { z } from 'zod';
 import type { DataFolder } from './data-folder.ts';
 import { DEMO_TOPICS } from './demo/index.ts';
@@ -31,6 +32,10 @@ export interface Wiring {
   catalogPorts: number[];
   commitIntervalMs: number;
   logLevel: string;
+  /** Where spans go; and the port of this process's /metrics, the next ones being those of the others (0: none). */
+  traces: string;
+  metricsPort: number;
+  separate: boolean;
   /** URIs. */
   logStoreUri: string;
   warehouseUri: string;
@@ -55,8 +60,10 @@ export function defineServices(wiring: Wiring): ServiceDefinition[][] {
     url.searchParams.set('schema', name.replaceAll('-', '_'));
     return { databaseUrl: url.href };
   };
-  const common = { host: '127.0.0.1', logLevel: wiring.logLevel, traces: folder.traceFile };
+  const common = { host: '127.0.0.1', logLevel: wiring.logLevel, traces: wiring.traces };
   const discoveryAddress = address('metadata-discovery');
+
+  let { metricsPort } = wiring;
 
   const define = <S extends z.ZodObject>(
     name: ServiceName,
@@ -67,14 +74,16 @@ export function defineServices(wiring: Wiring): ServiceDefinition[][] {
     own: (replica: number) => Record<string, unknown> = () => ({}),
   ): ServiceDefinition[] =>
     ports[name].map((port, replica) => {
-      const all = { ...common, port, ...settings, ...own(replica) };
+      const isOwnProcess = wiring.separate || name === 'parquet-converter';
+      const metrics = isOwnProcess && metricsPort !== 0 ? { metricsPort: ++metricsPort } : {};
+      const all = { ...common, ...metrics, port, ...settings, ...own(replica) };
       return {
         name,
         envPrefix: module.ENV_PREFIX,
         settings: all,
         main: fileURLToPath(import.meta.resolve(`@millrace/${name}/main`)),
         // A setting that the service does not know is a mistake here.
-        start: () => create(z.strictObject(schema.shape).parse(all) as z.infer<S>),
+        start: () => inService(name, () => create(z.strictObject(schema.shape).parse(all) as z.infer<S>)),
       };
     });
 

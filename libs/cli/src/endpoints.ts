@@ -23,6 +23,8 @@ export const endpointsSchema = z.object({
   warehouseUri: z.string(),
   /** "host:port" of each service; several replicas are comma-separated. */
   services: z.record(z.string(), z.string()),
+  /** Prometheus' endpoints, one a process. */
+  metricsUris: z.array(z.string()).optional(),
   /** Process ids of the services that have a process of their own. */
   pids: z.record(z.string(), z.array(z.number().int())),
 });

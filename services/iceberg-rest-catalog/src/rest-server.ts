@@ -4,7 +4,7 @@ import type { Server } from 'node:https';
 import { isLoopback, keepSecret, MillraceError, toMillraceError, usesTls, watchCertificates } from '@millrace/base';
 import { parseJson, stringifyJson } from '@millrace/iceberg';
 import { httpStatusOf } from '@millrace/rpc';
-import { failSpan, type Logger, withSpan } from '@millrace/telemetry';
+import { failSpan, type Logger, record, withSpan } from '@millrace/telemetry';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { IcebergCatalogConfig } from './config.ts';
 
@@ -66,6 +66,14 @@ export async function startRest(config: IcebergCatalogConfig, routes: Route[], l
     const message = `No route for ${request.method} ${request.url.split('?')[0]}`;
     const body = { error: { message, type: 'NoSuchEndpointException', code: 404 } };
     return reply.code(404).type('application/json').send(JSON.stringify(body));
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    record('http.server.request.duration', reply.elapsedTime / 1e3, {
+      'http.request.method': request.method,
+      // Never the path itself: there is one for each table.
+      'http.route': request.routeOptions.url ?? 'unknown',
+      'http.response.status_code': String(reply.statusCode),
+    });
   });
   for (const [method, url, handler] of routes) {
     app.route({

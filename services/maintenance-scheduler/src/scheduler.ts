@@ -2,6 +2,7 @@ import { type Actor, startActor } from '@millrace/actor';
 import { createTurns, formatTableName, MillraceError, type TableName, toMillraceError } from '@millrace/base';
 import type { LedgerTable } from '@millrace/proto/metadata_discovery';
 import { dueMs, type JobRecord, type Schedule } from '@millrace/tasks';
+import { observe, untraced } from '@millrace/telemetry';
 import {
   idleMaintenance,
   JOB_NAMES,
@@ -127,7 +128,7 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
   async function tickForever(): Promise<void> {
     while (!stopped.signal.aborted) {
       try {
-        await tick();
+        await untraced(tick);
       } catch (error) {
         if (stopped.signal.aborted) return;
         logger.warn({ reason: toMillraceError(error).message }, 'could not look for due jobs; trying again');
@@ -136,6 +137,11 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
     }
   }
   const ticking = tickForever();
+  const endMetrics = observe(['millrace.maintenance.jobs.waiting'], (report) => {
+    let waits = 0;
+    for (const { state } of actors.values()) waits += state?.queue.length ?? 0;
+    report('millrace.maintenance.jobs.waiting', waits);
+  });
 
   return {
     run(table, request) {
@@ -146,6 +152,7 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
       }).finally(() => waiting.delete(id));
     },
     async stop() {
+      endMetrics();
       const reason = new MillraceError('cancelled', 'the scheduler is stopping');
       stopped.abort(reason);
       await ticking;
