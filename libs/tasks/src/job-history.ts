@@ -83,14 +83,35 @@ export function jobHistory(db: Kysely<JobSchema>, keepCount = 500): JobHistory {
     if (row === undefined) throw new MillraceError('not-found', `there is no job ${jobId}`, { code: 'job-unknown' });
     return toRecord(row);
   };
+  /** Jobs that this process began and has not ended in the database. `runs` false: it does not say what it took. */
+  const begun = new Map<string, { subject: string; runs: boolean }>();
+
+  async function endUnrecorded(ofSubject: string, nowMs: number): Promise<void> {
+    for (const [jobId, { subject, runs }] of begun) {
+      if (runs || subject !== ofSubject) continue;
+      await db
+        .updateTable('jobs')
+        .set({ state: 'failed', ended_ms: nowMs, summary: 'interrupted', error_json: errorToJson(UNRECORDED) })
+        .where('job_id', '=', jobId)
+        .where('state', '=', 'running')
+        .execute();
+      begun.delete(jobId);
+    }
+  }
+
   return {
     async begin({ subject, kind, dryRun }, nowMs) {
+      await endUnrecorded(subject, nowMs);
       const jobId = `${nowMs.toString(36).padStart(9, '0')}-${randomBytes(5).toString('hex')}`;
       const row = { job_id: jobId, subject, kind, dry_run: dryRun ? 1 : 0, started_ms: nowMs, ...RUNNING };
+      const entry = { subject, runs: true };
+      begun.set(jobId, entry);
       try {
         await db.insertInto('jobs').values(row).execute();
       } catch (error) {
+        entry.runs = false;
         if (!isKind(error, 'already-exists')) throw error;
+        begun.delete(jobId);
         throw new MillraceError('conflict', `a job of ${subject} is running: try again when it has ended`, {
           code: 'job-running',
           context: { subject },
@@ -107,7 +128,10 @@ export function jobHistory(db: Kysely<JobSchema>, keepCount = 500): JobHistory {
         summary,
         error_json: error === undefined ? '' : errorToJson(error),
       };
+      const entry = begun.get(jobId);
+      if (entry !== undefined) entry.runs = false;
       await db.updateTable('jobs').set(values).where('job_id', '=', jobId).where('state', '=', 'running').execute();
+      begun.delete(jobId);
       const record = await read(jobId);
       await prune(db, record.subject, keepCount);
       return record;
@@ -145,6 +169,10 @@ export function jobHistory(db: Kysely<JobSchema>, keepCount = 500): JobHistory {
     },
   };
 }
+
+const UNRECORDED = new MillraceError('unavailable', 'the database was not there when the job began or ended', {
+  code: 'job-unrecorded',
+});
 
 const RUNNING = { state: 'running' as const, ended_ms: 0, counts_json: '{}', summary: '', error_json: '' };
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { MillraceError } from '@millrace/base';
 import { type Database, openDatabase } from '@millrace/database';
 import { testDatabaseUrl } from '@millrace/database/testing';
+import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
   dueMs,
@@ -120,4 +121,23 @@ test('schedules: first run an interval after the first sight, sooner after failu
   expect(dueMs(await now(), 0)).toBe(Number.POSITIVE_INFINITY);
   await plan.ended('a.c', 'sweep', true, 1);
   expect(await plan.all()).toHaveLength(2);
+});
+
+test('a record that the database did not end, or may have taken, is ended before the next job of the subject', async () => {
+  const history = jobHistory(database.db);
+  const first = await history.begin(job('a.b'), 1_000);
+  const other = await history.begin(job('a.c'), 1_000);
+  await sql`create trigger refuse before update on jobs begin select raise(fail, 'not now'); end`.execute(database.db);
+  await expect(history.end(first.jobId, done, 2_000)).rejects.toThrow('not now');
+  await sql`drop trigger refuse`.execute(database.db);
+  await history.begin(job('a.b'), 3_000);
+  const records = new Map((await history.list('', 10, '')).jobs.map((record) => [record.jobId, record]));
+  expect(records.get(first.jobId)).toMatchObject({
+    state: 'failed',
+    endedMs: 3_000,
+    error: { code: 'job-unrecorded' },
+  });
+  expect(records.get(other.jobId)).toMatchObject({ state: 'running' });
+  // Of another process's job nothing is known.
+  await expect(jobHistory(database.db).begin(job('a.b'), 4_000)).rejects.toMatchObject({ code: 'job-running' });
 });

@@ -41,7 +41,7 @@ export async function createParquetConverter(config: ParquetConverterConfig): Pr
   const loops = Array.from({ length: config.concurrency }, (_, i) =>
     startLeaseLoop({
       splits,
-      convert: (lease, signal, onEncoded) => convertSplit(lease, deps, signal, onEncoded),
+      convert: (lease, signal, onEncoded, attempt) => convertSplit(lease, deps, signal, onEncoded, attempt),
       owner: [hostname(), process.pid, i, randomBytes(4).toString('hex')].join('-'),
       waitMs: leaseWaitMs,
       heartbeatMs,

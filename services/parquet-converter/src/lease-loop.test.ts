@@ -82,7 +82,7 @@ test('one split is converted at a time, a second try too', async () => {
   let converting = 0;
   let most = 0;
   const failures = new Map<string, number>();
-  const { loop, events } = startWorld(4, async (lease, _signal, onEncoded) => {
+  const { loop, events } = startWorld(4, async (lease, _signal, onEncoded, attempt) => {
     most = Math.max(most, ++converting);
     await settle();
     converting--;
@@ -90,6 +90,7 @@ test('one split is converted at a time, a second try too', async () => {
     await settle();
     const failed = failures.get(idOf(lease)) ?? 0;
     failures.set(idOf(lease), failed + 1);
+    expect(attempt).toBe(failed + 1);
     if (failed === 0) throw new MillraceError('unavailable', 'the store is away');
     return converted;
   });

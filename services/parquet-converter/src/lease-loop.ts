@@ -9,7 +9,7 @@ import type { ConvertedSplit } from './split-conversion.ts';
 export interface LeaseLoopOptions {
   splits: Client<typeof SplitService>;
   /** `onEncoded` says that it only waits for the store from now on. */
-  convert: (lease: Lease, signal: AbortSignal, onEncoded: () => void) => Promise<ConvertedSplit>;
+  convert: (lease: Lease, signal: AbortSignal, onEncoded: () => void, attempt: number) => Promise<ConvertedSplit>;
   /** Names this process to metadata-discovery. */
   owner: string;
   waitMs: number;
@@ -57,7 +57,7 @@ export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
   }
 
   /** Also a second try takes its turn, so that memory stays that of one conversion. */
-  const convertInTurn: LeaseLoopOptions['convert'] = (lease, signal, onEncoded) =>
+  const convertInTurn: LeaseLoopOptions['convert'] = (lease, signal, onEncoded, attempt) =>
     new Promise((resolve, reject) => {
       void turns(
         () =>
@@ -66,7 +66,7 @@ export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
               release();
               onEncoded();
             };
-            options.convert(lease, signal, encoded).then(resolve, reject).finally(release);
+            options.convert(lease, signal, encoded, attempt).then(resolve, reject).finally(release);
           }),
       );
     });
@@ -132,7 +132,7 @@ async function runLease(
   let written: ConvertedSplit['summary'] | undefined;
   let completing = false;
   try {
-    const converted = await retry(() => options.convert(lease, signal, onEncoded), {
+    const converted = await retry((attempt) => options.convert(lease, signal, onEncoded, attempt), {
       retries: options.retries,
       signal,
       onRetry(error) {

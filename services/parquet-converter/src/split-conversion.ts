@@ -32,20 +32,22 @@ export interface ConvertedSplit {
 }
 
 /**
- * Converts a split into Parquet files under data/, named after the split and the lease's epoch. What can't be read goes
- * the way of the split's error policy. On any error nothing is left in the store. `onEncoded`: from now on it only waits
- * for the store.
+ * Converts a split into Parquet files under data/, named after the split, the lease's epoch and, from the second on, the
+ * attempt. What can't be read goes the way of the split's error policy. On any error nothing is left in the store.
+ * `onEncoded`: from now on it only waits for the store.
  */
 export async function convertSplit(
   lease: Lease,
   deps: ConversionDeps,
   signal: AbortSignal,
   onEncoded: () => void = () => {},
+  attempt = 1,
 ): Promise<ConvertedSplit> {
   const split = lease.split!;
   const { targetFileBytes, rowGroupBytes, rowGroupRows } = deps.config;
   const store = openStore(split.location);
-  const name = `${split.splitId}-${lease.epoch}`;
+  // A name of its own for each try: a deletion or a write of an earlier one that the store carries out late harms no file.
+  const name = `${split.splitId}-${lease.epoch}${attempt === 1 ? '' : `-${attempt}`}`;
   const keyOf = (n: number) => `data/${name}-${n}.parquet`;
   const offsets = { start: Number(split.startOffset), end: Number(split.endOffset) };
   const files = createDataFiles({ store, keyOf, targetFileBytes, rowGroupBytes, rowGroupRows, offsets, signal });
