@@ -34,7 +34,9 @@ export const listenConfig = (defaultPort: number) => ({
   traces: z
     .string()
     .default('none')
-    .describe('where spans go: none, otlp (OTEL_EXPORTER_OTLP_ENDPOINT and its like), or a file for JSON lines'),
+    .describe(
+      'where spans go: none, otlp (OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL, _HEADERS, …), or a file for JSON lines',
+    ),
   traceSampleRatio: z.number().min(0).max(1).default(1).describe('share of traces that are kept, 0 to 1'),
   traceFileBytes: z
     .number()
@@ -49,7 +51,10 @@ export const listenConfig = (defaultPort: number) => ({
     .max(65_535)
     .default(0)
     .describe('port of /metrics for Prometheus on the same host, HTTPS where the service has TLS; 0: none'),
-  metrics: z.enum(['none', 'otlp']).default('none').describe('where metrics are sent: none, or otlp as traces are'),
+  metrics: z
+    .enum(['none', 'otlp'])
+    .default('none')
+    .describe('where metrics are sent: none, or otlp (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_METRIC_EXPORT_INTERVAL, …)'),
   metricsTopics: z
     .number()
     .int()

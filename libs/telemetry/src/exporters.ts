@@ -2,7 +2,8 @@ import { MillraceError } from '@millrace/base';
 import type { PushMetricExporter } from '@opentelemetry/sdk-metrics';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 
-const PROTOCOLS = ['http/protobuf', 'grpc'] as const;
+/** The first is the default: gRPC is loaded anyway. */
+const PROTOCOLS = ['grpc', 'http/protobuf'] as const;
 
 /**
  * OTLP to a collector. Where, how and with which headers the standard variables say, which the exporters read themselves:
