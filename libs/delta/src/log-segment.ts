@@ -83,11 +83,27 @@ export async function readLogSegment(store: ObjectStore, version?: number): Prom
       const files = await listLog(store, hint.version);
       // The hint may name a checkpoint that has gone: then the whole log is listed.
       if (completeCheckpoints(files).some((checkpoint) => checkpoint.version >= hint.version)) {
-        return segmentOf(files, store.uri);
+        return segmentOfListed(store, files);
       }
     }
   }
-  return segmentOf(await listLog(store), store.uri, version);
+  return segmentOfListed(store, await listLog(store), version);
+}
+
+/** A folder that is listed while it grows may show a commit and not the one before it: those are looked for by name. */
+async function segmentOfListed(store: ObjectStore, files: LogFile[], version?: number) {
+  for (;;) {
+    try {
+      return segmentOf(files, store.uri, version);
+    } catch (error) {
+      if (!(error instanceof MillraceError) || error.code !== 'delta-log-gap') throw error;
+      const lacking = Number(error.context['version']);
+      const info = await store.head(commitKey(lacking));
+      if (info === undefined) throw error;
+      files.push({ ...info, version: lacking, kind: 'commit' });
+      files.sort((a, b) => (a.key < b.key ? -1 : 1));
+    }
+  }
 }
 
 export function segmentOf(files: LogFile[], table: string, version?: number): LogSegment | undefined {

@@ -51,15 +51,24 @@ const COMMIT_BYTES_MAX = 1 << 30;
  */
 export async function loadSnapshot(store: ObjectStore, options: LoadOptions = {}): Promise<Snapshot | undefined> {
   for (let attempt = 1; ; attempt++) {
-    const segment = await readLogSegment(store, options.version);
+    // A listing may lack what is newest: whether more was committed, the commits themselves say.
+    const segment = (await readLogSegment(store, options.version)) ?? (await firstCommit(store));
     if (segment === undefined) return undefined;
     try {
-      return await replay(store, segment, options);
+      const snapshot = await replay(store, segment, options);
+      if (options.version === undefined) await refresh(store, snapshot, options.onCommit);
+      return snapshot;
     } catch (error) {
       // A clean-up of the log may delete files between the listing and the reading: list again.
       if (!isKind(error, 'not-found') || attempt === 3) throw error;
     }
   }
+}
+
+/** Of a log that the listing does not show yet. */
+async function firstCommit(store: ObjectStore): Promise<LogSegment | undefined> {
+  const info = await store.head(commitKey(0));
+  return info && { version: 0, commits: [{ ...info, version: 0, kind: 'commit' }] };
 }
 
 async function replay(store: ObjectStore, segment: LogSegment, options: LoadOptions): Promise<Snapshot> {

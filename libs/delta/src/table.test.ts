@@ -154,3 +154,30 @@ test('property: two owners of one table and a commenting stranger race; each ver
     { seed: 20261122, numRuns: 100 },
   );
 });
+
+test('a listing that lacks what is newest costs nothing but a look: no version is lost, hidden or written twice', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(20), { minLength: 20, maxLength: 20 }), async (lacks) => {
+      const store = memoryStore();
+      for (const [version, lack] of lacks.entries()) {
+        const written = [...store.objects.keys()];
+        const stale = {
+          ...store,
+          async *list(...args: Parameters<MemoryStore['list']>) {
+            for await (const info of store.list(...args))
+              if (written.indexOf(info.key) < written.length - lack) yield info;
+          },
+        };
+        const table = await openTable(stale, APP);
+        expect(table.snapshot?.version).toBe(version === 0 ? undefined : version - 1);
+        const add = transaction(BigInt(version + 1), version === 0 ? [] : [{ add: addOf(`data/${version}`) }]);
+        expect(await commit(table, add)).toBe(true);
+        expect(await commit(await openTable(stale, APP), add)).toBe(false);
+        if (version % 7 === 6) await writeCheckpoint(stale, (await loadSnapshot(stale))!, 1_000);
+      }
+      const snapshot = (await loadSnapshot(store))!;
+      expect([snapshot.version, snapshot.files.size]).toEqual([lacks.length - 1, lacks.length - 1]);
+    }),
+    { numRuns: 10, endOnFailure: true },
+  );
+});
