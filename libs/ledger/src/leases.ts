@@ -16,6 +16,12 @@ export interface LeaseOptions {
 }
 
 const LONGEST_BACKOFF_MS = 60_000;
+/**
+ * A topic's turn: small splits of its partitions are leased one after another and become one version; a large split is a
+ * turn by itself.
+ */
+const TURN_BYTES = 4_194_304;
+const TURN_SPLITS = 8;
 
 /** The .proto's Lease. */
 export interface GivenLease {
@@ -33,8 +39,8 @@ export interface SplitOutcome {
 }
 
 /**
- * Leases the next split: tables take turns, inside one the oldest plan comes first. The epoch is one above every
- * earlier lease of the split (I2). undefined: nothing is there to do now.
+ * Leases the next split: topics take turns of about equal bytes, inside one the oldest plan comes first. The epoch is
+ * one above every earlier lease of the split (I2). undefined: nothing is there to do now.
  */
 export async function leaseSplit(
   db: LedgerDb,
@@ -57,19 +63,11 @@ export async function leaseSplit(
       .executeTakeFirstOrThrow();
     // Somebody else was faster: the caller asks again.
     if (taken.numUpdatedRows !== 1n) return undefined;
-    const { turn } = await trx
-      .selectFrom('topics')
-      .select((eb) => eb.fn.max('lease_turn').as('turn'))
-      .where('state', '=', TopicState.RUNNING)
-      .executeTakeFirstOrThrow();
-    await trx
-      .updateTable('topics')
-      .set({ lease_turn: turn + 1 })
-      .where('topic', '=', next.topic)
-      .execute();
+    const split = splitOfBody(next.body);
+    await takeTurn(trx, next, split);
     const topic = await getTopic(trx, next.topic);
     return {
-      split: Object.assign(splitOfBody(next.body), {
+      split: Object.assign(split, {
         splitId: next.split_id,
         topic: topic.topic,
         table: create(TableRefSchema, topic.table),
@@ -100,7 +98,7 @@ async function isAnyWaiting(db: LedgerDb): Promise<boolean> {
 async function nextSplit(trx: LedgerTransaction, nowMs: number) {
   const topic = await trx
     .selectFrom('topics')
-    .select(['topic', 'table_uuid'])
+    .select(['topic', 'table_uuid', 'turn_splits', 'turn_bytes'])
     .where('state', '=', TopicState.RUNNING)
     .where(({ exists, selectFrom }) =>
       exists(
@@ -127,7 +125,28 @@ async function nextSplit(trx: LedgerTransaction, nowMs: number) {
     .orderBy('partition')
     .limit(1)
     .executeTakeFirst();
-  return split && { ...split, topic: topic.topic };
+  return split && { ...split, ...topic };
+}
+
+/** The topic goes to the end of the line once its turn is over. */
+async function takeTurn(
+  trx: LedgerTransaction,
+  next: { topic: string; turn_splits: number; turn_bytes: number },
+  split: Split,
+): Promise<void> {
+  const splits = next.turn_splits + 1;
+  const bytes = split.ranges.reduce((sum, range) => sum + Number(range.endByte - range.startByte), next.turn_bytes);
+  const change = trx.updateTable('topics').where('topic', '=', next.topic);
+  if (splits < TURN_SPLITS && bytes < TURN_BYTES) {
+    await change.set({ turn_splits: splits, turn_bytes: bytes }).execute();
+    return;
+  }
+  const { turn } = await trx
+    .selectFrom('topics')
+    .select((eb) => eb.fn.max('lease_turn').as('turn'))
+    .where('state', '=', TopicState.RUNNING)
+    .executeTakeFirstOrThrow();
+  await change.set({ lease_turn: turn + 1, turn_splits: 0, turn_bytes: 0 }).execute();
 }
 
 /** Keeps a lease for another `leaseMs`; `stale-lease` when it is not the newest or has ended. */

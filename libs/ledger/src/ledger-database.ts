@@ -49,6 +49,9 @@ export interface LedgerSchema extends OwnerSchema {
     value_format_json: string;
     /** Order of the last lease among topics: the topic with the smallest is next. */
     lease_turn: Generated<number>;
+    /** Leased since then: a turn ends after so many bytes of log, or splits. */
+    turn_splits: Generated<number>;
+    turn_bytes: Generated<number>;
     last_commit_ms: Generated<number>;
   };
   /** The table's own schemas, as Iceberg schema JSON. */
@@ -306,6 +309,12 @@ const migrations: Migration[] = [
     name: '0004-many-topics',
     async up(db) {
       // Whose turn it is, whether it has a split that waits, and a table's newest splits: each without reading others'.
+      for (const column of ['turn_splits', 'turn_bytes']) {
+        await db.schema
+          .alterTable('topics')
+          .addColumn(column, 'bigint', (c) => c.notNull().defaultTo(0))
+          .execute();
+      }
       await db.schema.createIndex('topics_turn').on('topics').columns(['state', 'lease_turn', 'topic']).execute();
       await db.schema.dropIndex('splits_state').execute();
       const waiting = ['state', 'table_uuid', 'not_before_ms'] as const;

@@ -161,19 +161,37 @@ describe('topics and tables', () => {
 });
 
 describe('splits', () => {
-  test('tables take turns, the oldest plan first', async () => {
-    for (const topic of ['a', 'b', 'c']) await enable(topic);
-    await plan('a', 0, 1, 2, 3);
-    await plan('b', 0, 1, 2);
-    await plan('c', 0, 1);
+  /** Plans splits of one offset and so many bytes in partition 0. */
+  async function planBytes(topic: string, ...sizes: number[]) {
+    const tableUuid = await uuid(topic);
+    await addPartition(db, tableUuid, 0, 0);
+    const { plannedOffset } = (await listPartitions(db, tableUuid))[0]!;
+    const splits = sizes.map((bytes, i) => ({
+      ...{ startOffset: plannedOffset + i, endOffset: plannedOffset + i + 1, transactionIndexKeys: [] },
+      ranges: [{ objectKey: 'a', startByte: 7n, endByte: 7n + BigInt(bytes) }],
+    }));
+    await planSplits(db, { tableUuid, partition: 0, nowMs: 1_000, traceparent: '' }, splits);
+  }
+
+  async function leaseAll(): Promise<string> {
     const order: string[] = [];
-    for (
-      let lease = await leaseSplit(db, 'me', 1_000, LEASES);
-      lease;
-      lease = await leaseSplit(db, 'me', 1_000, LEASES)
-    )
+    for (;;) {
+      const lease = await leaseSplit(db, 'me', 1_000, LEASES);
+      if (lease === undefined) return order.join(' ');
       order.push(`${lease.split.topic}${lease.split.startOffset}`);
-    expect(order).toEqual(['a0', 'b0', 'c0', 'a1', 'b1', 'a2']);
+    }
+  }
+
+  test('topics take turns, the oldest plan first: a large split is a turn, small ones share one', async () => {
+    for (const topic of ['a', 'b', 'c']) await enable(topic);
+    await planBytes('a', 5_000_000, 5_000_000, 3_000_000, 3_000_000, 1);
+    await planBytes('b', 100, 100, 100);
+    await planBytes('c', ...Array.from({ length: 10 }, () => 100));
+    expect(await leaseAll()).toBe('a0 b0 b1 b2 c0 c1 c2 c3 c4 c5 c6 c7 a1 c8 c9 a2 a3 a4');
+    // Who had nothing for long is next, however much the others have waiting.
+    await planBytes('a', 5_000_000, 5_000_000);
+    await planBytes('b', 100);
+    expect(await leaseAll()).toBe('b3 a5 a6');
   });
 
   test('a planned offset moves once; splits that leave a gap are refused', async () => {
