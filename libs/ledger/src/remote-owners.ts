@@ -1,6 +1,7 @@
 import type { OwnerStore, Renewed } from '@millrace/ownership';
 import { type OwnershipService, OwnershipStanding } from '@millrace/proto/ownership';
 import type { Client } from '@millrace/rpc';
+import { untraced } from '@millrace/telemetry';
 
 const STANDINGS: Record<number, Renewed['standing']> = {
   [OwnershipStanding.MEMBER]: 'member',
@@ -18,18 +19,20 @@ export function remoteOwners(
   return {
     async renew({ leaseMs, released, notes, ...request }, waitMs, signal) {
       const ask = (ms: number, ended?: AbortSignal) =>
-        client.renewOwnership(
-          {
-            ...request,
-            kind,
-            subjects: [...request.subjects],
-            forgotten: [...request.forgotten],
-            leaseMs: BigInt(leaseMs),
-            released: released.map(({ subject, epoch }) => ({ subject, epoch: BigInt(epoch) })),
-            notes: Object.entries(notes).map(([subject, text]) => ({ subject, text })),
-            waitMs: ms,
-          },
-          { timeoutMs: ms + ANSWER_MS, signal: ended },
+        untraced(() =>
+          client.renewOwnership(
+            {
+              ...request,
+              kind,
+              subjects: [...request.subjects],
+              forgotten: [...request.forgotten],
+              leaseMs: BigInt(leaseMs),
+              released: released.map(({ subject, epoch }) => ({ subject, epoch: BigInt(epoch) })),
+              notes: Object.entries(notes).map(([subject, text]) => ({ subject, text })),
+              waitMs: ms,
+            },
+            { timeoutMs: ms + ANSWER_MS, signal: ended },
+          ),
         );
       const answer = await ask(waitMs, waitMs > 0 ? signal : undefined).catch((error) => {
         // The wait was cut short, the lease is to be renewed all the same.

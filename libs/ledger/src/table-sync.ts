@@ -2,8 +2,9 @@ import { formatTableName, isKind, MillraceError, type TableName } from '@millrac
 import type { TableFormat } from '@millrace/proto/common';
 import { type LedgerService, type LedgerTable, VersionKind } from '@millrace/proto/metadata_discovery';
 import type { Client } from '@millrace/rpc';
-import { record, untraced, withSharedSpan, withSpan } from '@millrace/telemetry';
+import { record, untraced, withSharedSpan } from '@millrace/telemetry';
 import type { LedgerState, ProjectionTarget } from './projection.ts';
+import { versionTraces } from './version-traces.ts';
 
 /** What the format's table shows: when its newest version was committed, and the latest Kafka timestamp in it (0: unknown). */
 export type Shown = Pick<LedgerTable, 'versionMs' | 'newestRecordMs'>;
@@ -105,8 +106,12 @@ async function rebuild(
     positions: first.positions,
     files: files(),
   };
-  await withSpan(`${formatName} rebuild`, { attributes: { 'millrace.ledger_version': Number(first.version) } }, () =>
-    target.rebuild(table, state),
-  );
+  // The commits that it takes in one go end their traces here.
+  const traces = await versionTraces(ledger, table.table!, { after: 0n, upTo: first.version }, signal);
+  const attributes = {
+    'millrace.table': formatTableName(table.table!),
+    'millrace.ledger_version': Number(first.version),
+  };
+  await withSharedSpan(`${formatName} rebuild`, traces, attributes, () => target.rebuild(table, state));
   return first.version;
 }

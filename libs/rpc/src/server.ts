@@ -4,6 +4,7 @@ import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import * as grpc from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { MillraceError, type TransportSettings } from '@millrace/base';
+import { inService } from '@millrace/telemetry';
 import { context, propagation } from '@opentelemetry/api';
 import { HealthImplementation } from 'grpc-health-check';
 import { type CallContext, grpcDefinition, type Implementation } from './adapter.ts';
@@ -55,7 +56,7 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
   const server = new grpc.Server(serverOptions);
   const health = new HealthImplementation({ '': 'SERVING' });
   for (const { service, handlers } of options.services) {
-    server.addService(grpcDefinition(service), handlers);
+    server.addService(grpcDefinition(service), inNameOf(options.name, handlers));
     health.setStatus(service.typeName, 'SERVING');
   }
   health.addToServer(server);
@@ -89,6 +90,15 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
     },
   };
 }
+
+/** Several servers of one process share grpc-js's callbacks: each handler is told whose it is. */
+const inNameOf = (service: string, handlers: grpc.UntypedServiceImplementation): grpc.UntypedServiceImplementation =>
+  Object.fromEntries(
+    Object.entries(handlers).map(([name, handler]) => [
+      name,
+      (...call: unknown[]) => inService(service, () => (handler as (...call: unknown[]) => void)(...call)),
+    ]),
+  );
 
 type Handler = (request: unknown, call: CallContext) => unknown;
 
