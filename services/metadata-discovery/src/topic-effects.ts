@@ -12,6 +12,7 @@ import {
   listPartitions,
   listPendingSplits,
   newestYield,
+  type PlannedSplit,
   pendingWork,
   replanSplit,
   setSourceEnd,
@@ -58,6 +59,14 @@ export interface WorkSeen {
 }
 
 type Planned = Omit<Extract<TopicMessage, { kind: 'planned' }>, 'kind'>;
+
+/** What a plan changes of a partition; `first`: where a new one begins. */
+interface PartitionChange {
+  partition: number;
+  first?: number;
+  sourceEndOffset: number;
+  splits: PlannedSplit[];
+}
 
 /** How often it is asked what the newest splits became. */
 const YIELD_LOOK_MS = 10_000;
@@ -139,33 +148,29 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
     const { tableUuid } = topic;
     const known = new Map((await listPartitions(db, tableUuid)).map((row) => [row.partition, row]));
     const { byPartition, waiting, leased, converted } = await pendingWork(db, tableUuid);
-    let planned = 0;
     let left = false;
     const notices: MillraceError[] = [];
     let broken: MillraceError | undefined;
-    for (const [partition, segments] of [...log.partitions].sort(([a], [b]) => a - b)) {
-      const first = segments[0]!.baseOffset;
-      const row = known.get(partition);
-      if (row === undefined) await addPartition(db, tableUuid, partition, first);
-      const from = row?.plannedOffset ?? first;
-      const found = await deps.reading.plan(
-        segments,
-        from,
-        byPartition.get(partition) ?? 0,
-        await planOptions(topic, signal),
-      );
-      if (found.sourceEndOffset > (row?.sourceEndOffset ?? first)) {
-        await setSourceEnd(db, tableUuid, partition, found.sourceEndOffset);
+    const changes: PartitionChange[] = [];
+    try {
+      for (const [partition, segments] of [...log.partitions].sort(([a], [b]) => a - b)) {
+        const first = segments[0]!.baseOffset;
+        const row = known.get(partition);
+        const from = row?.plannedOffset ?? first;
+        const pending = byPartition.get(partition) ?? 0;
+        const found = await deps.reading.plan(segments, from, pending, await planOptions(topic, signal));
+        const { splits, sourceEndOffset } = found;
+        if (row === undefined || splits.length > 0 || sourceEndOffset > row.sourceEndOffset)
+          changes.push({ partition, ...(row === undefined ? { first } : {}), sourceEndOffset, splits });
+        left ||= found.broken !== undefined || (splits.at(-1)?.endOffset ?? from) < sourceEndOffset;
+        for (const gap of found.gaps) notices.push(gapNotice(name, partition, gap));
+        if (found.broken !== undefined) broken ??= placed(name, partition, found.broken);
       }
-      left ||= found.broken !== undefined || (found.splits.at(-1)?.endOffset ?? from) < found.sourceEndOffset;
-      for (const gap of found.gaps) notices.push(gapNotice(name, partition, gap));
-      if (found.broken !== undefined) broken ??= placed(name, partition, found.broken);
-      if (found.splits.length === 0) continue;
-      const at = { topic: name, tableUuid, partition, nowMs: deps.clock.now() };
-      await deps.fenced((trx) => planTraced(trx, at, found.splits));
-      planned += found.splits.length;
-      deps.work.notify();
+    } finally {
+      // What was found before a partition that can't be read is planned all the same.
+      await writePlan(tableUuid, changes);
     }
+    const planned = changes.reduce((sum, { splits }) => sum + splits.length, 0);
     if (broken !== undefined) {
       // A suspended topic leases nothing: what comes before the damage is converted first.
       const last = planned + waiting + leased === 0;
@@ -174,6 +179,20 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
     }
     deps.onSeen({ unfinished: waiting + leased + planned, converted });
     return { sourceError: showNotices(notices), left };
+  }
+
+  /** All partitions in one transaction: with many topics the database's disk is what planning waits for. */
+  async function writePlan(tableUuid: string, changes: readonly PartitionChange[]): Promise<void> {
+    if (changes.length === 0) return;
+    await deps.fenced(async (trx) => {
+      for (const { partition, first, sourceEndOffset, splits } of changes) {
+        if (first !== undefined) await addPartition(trx, tableUuid, partition, first);
+        await setSourceEnd(trx, tableUuid, partition, sourceEndOffset);
+        if (splits.length === 0) continue;
+        await planTraced(trx, { topic: name, tableUuid, partition, nowMs: deps.clock.now() }, splits);
+      }
+    });
+    if (changes.some(({ splits }) => splits.length > 0)) deps.work.notify();
   }
 
   /** The last gap or damage that was passed stays in the status until this process ends; each is logged once. */
