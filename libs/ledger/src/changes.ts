@@ -12,6 +12,8 @@ export interface Rewrite {
   removedPaths: readonly string[];
   added: readonly DataFileInit[];
   proposalId: string;
+  /** 0: not checked. */
+  maintenanceEpoch?: number;
   nowMs: number;
   traceparent: string;
 }
@@ -20,7 +22,7 @@ const PATHS_A_STATEMENT = 500;
 
 /**
  * Replaces live files by others with the same rows: one version (REWRITE). `conflict` when a removed path is not live
- * any more, `invalid` when the numbers of rows differ. A proposal that was accepted before is answered with its version.
+ * any more, or a newer maintenance job has asked what is to be kept, `invalid` when the numbers of rows differ. A proposal that was accepted before is answered with its version.
  */
 export async function proposeRewrite(db: LedgerDb, rewrite: Rewrite): Promise<{ version: number; topic: string }> {
   const { table_uuid: tableUuid, topic } = await findTable(db, rewrite.table);
@@ -39,6 +41,7 @@ export async function proposeRewrite(db: LedgerDb, rewrite: Rewrite): Promise<{ 
       .where('proposal_id', '=', rewrite.proposalId)
       .executeTakeFirst();
     if (known !== undefined) return { version: known.version, topic };
+    checkMaintenanceEpoch(table, rewrite.maintenanceEpoch ?? 0);
     const version = table.version + 1;
     const removed = await removeFiles(trx, table, paths, version, rewrite.nowMs);
     const added = rewrite.added.map((file, position) => ({
@@ -72,6 +75,15 @@ export async function proposeRewrite(db: LedgerDb, rewrite: Rewrite): Promise<{ 
     });
     return { version, topic };
   });
+}
+
+export function checkMaintenanceEpoch(table: TableRow, epoch: number): void {
+  if (epoch === 0 || epoch >= table.maintenance_epoch) return;
+  throw new MillraceError(
+    'conflict',
+    `a newer maintenance job of ${formatTableName(table)} has begun (epoch ${table.maintenance_epoch}, this one's is ${epoch}): what this one made may have been swept`,
+    { code: 'maintenance-superseded', retryable: false, context: { epoch } },
+  );
 }
 
 async function removeFiles(

@@ -2,9 +2,10 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { formatTableName, MillraceError, type TableName } from '@millrace/base';
 import type { DataFile, PartitionOffsets } from '@millrace/proto/common';
 import { LedgerVersionSchema } from '@millrace/proto/metadata_discovery';
+import { checkMaintenanceEpoch } from './changes.ts';
 import type { LedgerDb } from './ledger-database.ts';
 import { rowToFile } from './stored-file.ts';
-import { findTable } from './tables.ts';
+import { findTable, lockTable } from './tables.ts';
 import { PAGE_BYTES, readAtOnce } from './versions.ts';
 
 /** Rows read at once while a page fills: bounds memory when files have many columns. */
@@ -139,12 +140,22 @@ export interface KeptPaths {
  * What a sweep of orphans must leave: files of the ledger that exist, live or removed, and dead letters, a page at a
  * time; and, in every page, the prefixes under which splits that are not committed may write. A sweep must list the
  * store before it asks: what a split has written by then is either covered by its prefix or, committed since, a path.
+ * With a `maintenanceEpoch`, rewrites of older jobs are refused from now on; `conflict` when a newer job has asked.
  */
 export async function listKeptPaths(
   db: LedgerDb,
-  request: { table: TableName | undefined; pageSize: number; pageToken: string },
+  request: { table: TableName | undefined; pageSize: number; pageToken: string; maintenanceEpoch?: number },
 ): Promise<KeptPaths> {
   const { table_uuid: tableUuid } = await findTable(db, request.table);
+  const epoch = request.maintenanceEpoch ?? 0;
+  if (epoch > 0) {
+    await db.transaction().execute(async (trx) => {
+      const table = await lockTable(trx, tableUuid);
+      checkMaintenanceEpoch(table, epoch);
+      if (epoch === table.maintenance_epoch) return;
+      await trx.updateTable('tables').set({ maintenance_epoch: epoch }).where('table_uuid', '=', tableUuid).execute();
+    });
+  }
   const splits = await db
     .selectFrom('splits')
     .select('split_id')

@@ -71,6 +71,16 @@ export async function checkOwner<S extends OwnerSchema>(
   );
 }
 
+/** Of the processes of a kind that live, or whose lease nobody has ended yet. */
+export async function liveIncarnations<S extends OwnerSchema>(db: Kysely<S>, kind: string): Promise<string[]> {
+  const rows = await (db as unknown as Kysely<OwnerSchema>)
+    .selectFrom('owner_replicas')
+    .select('incarnation')
+    .where('kind', '=', kind)
+    .execute();
+  return rows.map(({ incarnation }) => incarnation);
+}
+
 /** Owners in a database that the replicas share. The lease is measured by the database server's clock where it has one. */
 export function ownerStore<S extends OwnerSchema>(
   database: Pick<Database<S>, 'db' | 'signals'>,
@@ -92,11 +102,12 @@ export function ownerStore<S extends OwnerSchema>(
     new Promise<void>((resolve) => {
       const end = () => {
         stop();
-        clearTimeout(timer);
+        ticking.abort();
         ended.removeEventListener('abort', end);
         resolve();
       };
-      const timer = setTimeout(end, waitMs);
+      const ticking = new AbortController();
+      clock.sleep(waitMs, ticking.signal).then(end, () => {});
       const stop = database.signals.listen((message) => {
         if (message === undefined || message === signal) end();
       });

@@ -9,16 +9,21 @@ export interface OwnershipOptions {
   leaseMs: number;
   /** This replica's from now on. */
   onGained: (owned: Owned) => void;
-  /** No longer this replica's: resolves when nothing is done to it any more. Only then another one takes it, unless it has by now. */
-  onLost: (owned: Owned) => Promise<void>;
+  /**
+   * No longer this replica's: resolves when nothing is done to it any more. Only then another one takes it, unless it may
+   * have by now (`isTaken`).
+   */
+  onLost: (owned: Owned, isTaken: boolean) => Promise<void>;
   clock?: Clock;
   logger: Logger;
 }
 
 /** What this replica of a service works on, among the subjects of its kind. */
 export interface Ownership {
-  /** The subject should have an owner. */
-  want(subject: string): void;
+  /** Of this process among the live ones (`liveIncarnations`); another one after its lease had run out. */
+  readonly incarnation: string;
+  /** The subject should have an owner. Answers whether that is new to this replica. */
+  want(subject: string): boolean;
   /** It needs none any more. */
   forget(subject: string): void;
   /** The epoch under which this replica owns it; undefined: another one does, nobody, or the lease has run out unrenewed. */
@@ -29,6 +34,8 @@ export interface Ownership {
   noteOf(subject: string): string | undefined;
   /** Looks at once: a write was refused, say. */
   look(): void;
+  /** Resolves once the lease has been renewed, and what was wanted by now is known to the store; or at the stop. */
+  settled(): Promise<void>;
   /** Ends work on everything and hands it over. */
   stop(): Promise<void>;
 }
@@ -58,6 +65,7 @@ export function startOwnership(options: OwnershipOptions): Ownership {
   let renewedMs = Number.NEGATIVE_INFINITY;
   /** Something is to be told or asked now. */
   let woken = true;
+  let settling: (() => void)[] = [];
   let awake = new AbortController();
   const stopped = new AbortController();
 
@@ -72,7 +80,7 @@ export function startOwnership(options: OwnershipOptions): Ownership {
     const running = ending.get(subject);
     if (running !== undefined) return running;
     const end = options
-      .onLost(owned)
+      .onLost(owned, !release)
       .catch((error) => logger.error({ error: toMillraceError(error), subject }, 'work did not end cleanly'))
       .then(() => {
         ending.delete(subject);
@@ -143,36 +151,50 @@ export function startOwnership(options: OwnershipOptions): Ownership {
       const waitMs = woken ? 0 : beatMs;
       woken = false;
       awake = new AbortController();
+      const settled = settling;
+      settling = [];
       try {
         const renewed = await store.renew(asked, waitMs, AbortSignal.any([awake.signal, stopped.signal]));
         renewedMs = clock.now();
         failures = 0;
-        if (stopped.signal.aborted) return;
+        if (stopped.signal.aborted) {
+          settling.unshift(...settled);
+          return;
+        }
         sent(asked);
         if (renewed.standing !== 'member') rejoin(renewed.standing);
         else {
           joining = false;
           follow(renewed);
+          for (const resolve of settled.splice(0)) resolve();
         }
       } catch (thrown) {
-        if (stopped.signal.aborted) return;
+        if (stopped.signal.aborted) {
+          settling.unshift(...settled);
+          return;
+        }
         const reason = toMillraceError(thrown).message;
         if (failures++ === 0) logger.warn({ replica, reason }, 'the lease of this replica is not renewed');
         woken = true;
         await clock.sleep(RETRY_MS, stopped.signal).catch(() => {});
       }
+      settling.unshift(...settled);
       if (clock.now() - startedMs < LEAST_PAUSE_MS) await clock.sleep(LEAST_PAUSE_MS, stopped.signal).catch(() => {});
     }
   }
   const running = run();
 
   return {
+    get incarnation() {
+      return incarnation;
+    },
     want(subject) {
-      if (wanted.has(subject)) return;
+      if (wanted.has(subject)) return false;
       wanted.add(subject);
       unsent.forgotten.delete(subject);
       unsent.subjects.add(subject);
       wake();
+      return true;
     },
     forget(subject) {
       if (!wanted.delete(subject)) return;
@@ -190,9 +212,16 @@ export function startOwnership(options: OwnershipOptions): Ownership {
     },
     noteOf: (subject) => unsent.notes.get(subject) ?? notes[subject],
     look: wake,
+    settled: () =>
+      new Promise((resolve) => {
+        if (stopped.signal.aborted) return resolve();
+        settling.push(resolve);
+        wake();
+      }),
     async stop() {
       stopped.abort();
       await running;
+      for (const resolve of settling.splice(0)) resolve();
       await Promise.all([...held.values()].map((one) => lose(one, false)));
       if (joining) return;
       await store

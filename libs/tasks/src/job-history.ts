@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { type ErrorKind, isKind, MillraceError } from '@millrace/base';
 import type { Migration } from '@millrace/database';
-import { type Kysely, sql } from 'kysely';
+import { type Generated, type Kysely, type Selectable, sql } from 'kysely';
 
 export type JobState = 'running' | 'succeeded' | 'failed';
 
 /** One run of a job for a subject (a table). */
 export interface JobRecord {
   jobId: string;
+  /** Of its subject's jobs: this one came after all that have a smaller one. */
+  epoch: number;
   subject: string;
   kind: string;
   dryRun: boolean;
@@ -40,6 +42,10 @@ export interface JobSchema {
     counts_json: string;
     summary: string;
     error_json: string;
+    /** The process that runs it. */
+    owner: Generated<string>;
+    /** Larger than that of every earlier job of the subject. */
+    epoch: Generated<number>;
   };
 }
 
@@ -66,15 +72,29 @@ export const jobsMigration: Migration = {
   },
 };
 
+export const jobOwnersMigration: Migration = {
+  name: 'tasks-0002-owners',
+  async up(db) {
+    await db.schema
+      .alterTable('jobs')
+      .addColumn('owner', 'text', (c) => c.notNull().defaultTo(''))
+      .execute();
+    await db.schema
+      .alterTable('jobs')
+      .addColumn('epoch', 'bigint', (c) => c.notNull().defaultTo(0))
+      .execute();
+  },
+};
+
 export interface JobHistory {
   /** `conflict` (code "job-running") when a job of the subject runs. */
-  begin(job: { subject: string; kind: string; dryRun: boolean }, nowMs: number): Promise<JobRecord>;
+  begin(job: { subject: string; kind: string; dryRun: boolean; owner: string }, nowMs: number): Promise<JobRecord>;
   /** Ends a running job, and drops the subject's oldest records beyond `keepCount`. */
   end(jobId: string, outcome: JobOutcome, nowMs: number): Promise<JobRecord>;
   /** Newest first. `subject` empty: all. The token is the one that the page before gave. */
   list(subject: string, pageSize: number, pageToken: string): Promise<{ jobs: JobRecord[]; nextPageToken: string }>;
-  /** At a start: what is still running died with its process. How many there were. */
-  failInterrupted(nowMs: number): Promise<number>;
+  /** Ends the running jobs of owners that live no more. How many there were. */
+  failInterrupted(nowMs: number, liveOwners: readonly string[]): Promise<number>;
 }
 
 export function jobHistory(db: Kysely<JobSchema>, keepCount = 500): JobHistory {
@@ -100,14 +120,24 @@ export function jobHistory(db: Kysely<JobSchema>, keepCount = 500): JobHistory {
   }
 
   return {
-    async begin({ subject, kind, dryRun }, nowMs) {
+    async begin({ subject, kind, dryRun, owner }, nowMs) {
       await endUnrecorded(subject, nowMs);
       const jobId = `${nowMs.toString(36).padStart(9, '0')}-${randomBytes(5).toString('hex')}`;
-      const row = { job_id: jobId, subject, kind, dry_run: dryRun ? 1 : 0, started_ms: nowMs, ...RUNNING };
+      const values = { job_id: jobId, subject, kind, dry_run: dryRun ? 1 : 0, owner, started_ms: nowMs, ...RUNNING };
       const entry = { subject, runs: true };
       begun.set(jobId, entry);
       try {
-        await db.insertInto('jobs').values(row).execute();
+        return await db.transaction().execute(async (trx) => {
+          const last = await trx
+            .selectFrom('jobs')
+            .select((e) => e.fn.max('epoch').as('epoch'))
+            .where('subject', '=', subject)
+            .executeTakeFirst();
+          // By the clock, so that it also grows past what a lost history had.
+          const row = { ...values, epoch: Math.max(nowMs, (last?.epoch ?? 0) + 1) };
+          await trx.insertInto('jobs').values(row).execute();
+          return toRecord(row);
+        });
       } catch (error) {
         entry.runs = false;
         if (!isKind(error, 'already-exists')) throw error;
@@ -117,7 +147,6 @@ export function jobHistory(db: Kysely<JobSchema>, keepCount = 500): JobHistory {
           context: { subject },
         });
       }
-      return toRecord(row);
     },
 
     async end(jobId, { counts, summary, error }, nowMs) {
@@ -156,7 +185,7 @@ export function jobHistory(db: Kysely<JobSchema>, keepCount = 500): JobHistory {
       return { jobs, nextPageToken: rows.length > pageSize ? `${last!.startedMs}/${last!.jobId}` : '' };
     },
 
-    async failInterrupted(nowMs) {
+    async failInterrupted(nowMs, liveOwners) {
       const error = new MillraceError('cancelled', 'the scheduler ended while the job ran; it runs again when due', {
         code: 'job-interrupted',
       });
@@ -164,6 +193,7 @@ export function jobHistory(db: Kysely<JobSchema>, keepCount = 500): JobHistory {
         .updateTable('jobs')
         .set({ state: 'failed', ended_ms: nowMs, summary: 'interrupted', error_json: errorToJson(error) })
         .where('state', '=', 'running')
+        .$if(liveOwners.length > 0, (query) => query.where('owner', 'not in', liveOwners))
         .executeTakeFirstOrThrow();
       return Number(numUpdatedRows);
     },
@@ -219,8 +249,9 @@ function errorFromJson(text: string): MillraceError {
   return new MillraceError(kind, message, options);
 }
 
-const toRecord = (row: JobSchema['jobs']): JobRecord => ({
+const toRecord = (row: Selectable<JobSchema['jobs']>): JobRecord => ({
   jobId: row.job_id,
+  epoch: row.epoch,
   subject: row.subject,
   kind: row.kind,
   dryRun: row.dry_run === 1,

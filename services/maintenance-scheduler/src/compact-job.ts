@@ -80,6 +80,7 @@ async function rewriteGroup(context: JobContext, rewriteId: string, group: DataF
     removedPaths: group.map(({ path }) => path),
     added: files,
     proposalId: rewriteId,
+    maintenanceEpoch: context.epoch,
   });
   if (refusal !== undefined) {
     await discard(context, rewriteId);

@@ -1,3 +1,4 @@
+import { ownerConfig } from '@millrace/ownership';
 import { listenConfig } from '@millrace/rpc';
 import { z } from 'zod';
 
@@ -5,11 +6,12 @@ export const ENV_PREFIX = 'MILLRACE_MAINTENANCE_SCHEDULER';
 
 export const maintenanceConfig = z.object({
   ...listenConfig(7807),
+  ...ownerConfig,
   databaseUrl: z
     .string()
     .default('sqlite:data/maintenance-scheduler.db')
     .describe(
-      'where policies and the job history are kept: sqlite:<path>, or postgres://user@host:5432/database?schema=name; one scheduler a database',
+      'where policies and the job history are kept: sqlite:<path>, or postgres://user@host:5432/database?schema=name',
     ),
   warehouseUri: z.string().default('data/warehouse').describe('folder or URI under which tables lie'),
   discoveryAddress: z.string().default('127.0.0.1:7801').describe('gRPC address of metadata-discovery (the ledger)'),

@@ -1,6 +1,14 @@
 import { type Clock, systemClock } from '@millrace/base';
 import { openDatabase } from '@millrace/database';
 import { type ObjectStore, openStore } from '@millrace/object-store';
+import {
+  defaultReplicaName,
+  liveIncarnations,
+  type OwnerSchema,
+  ownerStore,
+  ownersMigration,
+  startOwnership,
+} from '@millrace/ownership';
 import { DeltaCommitterService } from '@millrace/proto/delta_committer';
 import { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
 import { LedgerService } from '@millrace/proto/metadata_discovery';
@@ -9,6 +17,7 @@ import { createClient, type RunningService, serve } from '@millrace/rpc';
 import {
   type JobSchema,
   jobHistory,
+  jobOwnersMigration,
   jobsMigration,
   type ScheduleSchema,
   schedules,
@@ -30,7 +39,8 @@ export interface MaintenanceDeps {
 }
 
 /** Their order is the schema's history: new steps come last, whichever package they are from. */
-const MIGRATIONS = [jobsMigration, schedulesMigration, policiesMigration];
+const MIGRATIONS = [jobsMigration, schedulesMigration, policiesMigration, jobOwnersMigration, ownersMigration];
+const KIND = 'maintenance-table';
 
 /** Starts maintenance-scheduler. `stop` ends running jobs at their next step; they are in the history as failed. */
 export async function createMaintenanceScheduler(
@@ -40,10 +50,11 @@ export async function createMaintenanceScheduler(
   const clock = deps.clock ?? systemClock;
   const logger = createLogger('maintenance-scheduler');
   const store = deps.store ?? openStore(config.warehouseUri);
-  const database = await openDatabase<JobSchema & ScheduleSchema & PolicySchema>(config.databaseUrl, MIGRATIONS);
+  const database = await openDatabase<JobSchema & ScheduleSchema & PolicySchema & OwnerSchema>(
+    config.databaseUrl,
+    MIGRATIONS,
+  );
   const history = jobHistory(database.db, config.keepJobs);
-  const interrupted = await history.failInterrupted(clock.now());
-  if (interrupted > 0) logger.warn({ interrupted }, 'jobs that the last run left behind are marked failed');
   const policies = policyStore(database.db);
   const calls = { timeoutMs: config.callTimeoutMs, transport: config };
   const ledger = createClient(LedgerService, config.discoveryAddress, calls);
@@ -54,6 +65,16 @@ export async function createMaintenanceScheduler(
     {
       ...{ ledger, iceberg, delta, converter, store, clock, logger, history, policies },
       schedules: schedules(database.db),
+      liveOwners: () => liveIncarnations(database.db, KIND),
+      startOwnership: (listener) =>
+        startOwnership({
+          ...listener,
+          store: ownerStore(database, KIND, clock),
+          replica: config.replicaName ?? defaultReplicaName(config.port),
+          leaseMs: config.ownerLeaseMs,
+          clock,
+          logger,
+        }),
       rewriteTimeoutMs: config.rewriteTimeoutMs,
     },
     config,
@@ -65,12 +86,17 @@ export async function createMaintenanceScheduler(
   };
   const { host, port } = config;
   const services = [maintenanceService(scheduler, policies, history)];
-  const server = await serve({ name: 'maintenance-scheduler', host, port, transport: config, services }).catch(
-    async (error) => {
-      await end();
-      throw error;
-    },
-  );
+  const server = await serve({
+    name: 'maintenance-scheduler',
+    host,
+    port,
+    transport: config,
+    maxCalls: config.maxCalls,
+    services,
+  }).catch(async (error) => {
+    await end();
+    throw error;
+  });
   return {
     name: 'maintenance-scheduler',
     address: server.address,

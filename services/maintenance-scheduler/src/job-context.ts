@@ -23,6 +23,8 @@ export interface JobDeps {
 /** One run of a job. */
 export interface JobContext extends JobDeps {
   jobId: string;
+  /** Larger than that of every earlier job of the table. */
+  epoch: bigint;
   name: TableName;
   table: LedgerTable;
   /** The table's folder in the store, with a slash at its end. */
@@ -55,18 +57,15 @@ export function folderOf(store: ObjectStore, table: LedgerTable): string {
   }
 }
 
-const DELETES_AT_ONCE = 8;
+/** So many are asked for before the job looks whether it is to end. */
+const DELETES_AT_ONCE = 1_000;
 
-/** Deletes objects, a few at a time; one that is gone already is no error. */
+/** Deletes objects; one that is gone already is no error. */
 export async function deleteObjects({ store, signal }: JobContext, keys: readonly string[]): Promise<void> {
-  const rest = keys.values();
-  const worker = async () => {
-    for (const key of rest) {
-      signal.throwIfAborted();
-      await store.delete(key, signal);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(DELETES_AT_ONCE, keys.length) }, worker));
+  for (let from = 0; from < keys.length; from += DELETES_AT_ONCE) {
+    signal.throwIfAborted();
+    await store.deleteMany(keys.slice(from, from + DELETES_AT_ONCE), signal);
+  }
 }
 
 /** "1.4 MB" */

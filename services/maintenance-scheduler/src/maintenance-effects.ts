@@ -9,10 +9,15 @@ import type { PolicyStore } from './policy-store.ts';
 import { sweepTable } from './sweep-job.ts';
 
 export interface RunDeps extends JobDeps {
+  /** Names this process among those that run jobs, once it is known to them. */
+  owner: () => Promise<string>;
   history: JobHistory;
   schedules: Schedules;
   policies: PolicyStore;
 }
+
+const ASK_AGAIN_MS = 500;
+const LONGEST_WAIT_MS = 60_000;
 
 const JOBS: Record<JobName, JobRun> = { compact: compactTable, expire: expireTable, sweep: sweepTable };
 
@@ -29,8 +34,7 @@ export function runJob(deps: RunDeps, name: TableName, request: JobRequest, sign
     const { table } = await deps.ledger.getTable({ table: name }, { signal });
     if (table === undefined) throw new MillraceError('not-found', `the ledger has no table ${subject}`);
     const schedule = table.dropped ? purgeSchedule(table.tableUuid) : kind;
-    const nowMs = clock.now();
-    const { jobId } = await history.begin({ subject, kind, dryRun }, nowMs);
+    const { jobId, epoch, startedMs: nowMs } = await begin(deps, subject, request, signal);
     const counts: Record<string, number> = {};
     let summary = '';
     let error: MillraceError | undefined;
@@ -39,6 +43,7 @@ export function runJob(deps: RunDeps, name: TableName, request: JobRequest, sign
       const context: JobContext = {
         ...deps,
         jobId,
+        epoch: BigInt(epoch),
         name,
         table,
         folder: folderOf(deps.store, table),
@@ -71,6 +76,24 @@ export function runJob(deps: RunDeps, name: TableName, request: JobRequest, sign
     else logger.warn({ ...line, code: error.code }, summary);
     return record;
   });
+}
+
+/** A job that somebody waits for waits for another replica's of the table; one that is due comes again. */
+async function begin(
+  { history, clock, owner }: RunDeps,
+  subject: string,
+  { kind, dryRun, automatic }: JobRequest,
+  signal: AbortSignal,
+): Promise<JobRecord> {
+  for (let waitedMs = 0; ; waitedMs += ASK_AGAIN_MS) {
+    try {
+      return await history.begin({ subject, kind, dryRun, owner: await owner() }, clock.now());
+    } catch (error) {
+      const isRunning = error instanceof MillraceError && error.code === 'job-running';
+      if (!isRunning || automatic || waitedMs >= LONGEST_WAIT_MS) throw error;
+      await clock.sleep(ASK_AGAIN_MS, signal);
+    }
+  }
 }
 
 /** A dropped table is purged once; its name may come to mean another table. */

@@ -1,5 +1,6 @@
 import { type Actor, startActor } from '@millrace/actor';
 import { createTurns, formatTableName, MillraceError, type TableName, toMillraceError } from '@millrace/base';
+import type { Ownership, OwnershipOptions } from '@millrace/ownership';
 import type { LedgerTable } from '@millrace/proto/metadata_discovery';
 import { dueMs, type JobRecord, type Schedule } from '@millrace/tasks';
 import { observe, untraced } from '@millrace/telemetry';
@@ -37,9 +38,16 @@ const INTERVALS: Record<JobName, keyof PolicyValues> = {
 const PURGE_RETRY_MS = 600_000;
 const TABLES_PAGE = 500;
 
+export interface SchedulerDeps extends Omit<RunDeps, 'owner'> {
+  /** What is due is told by the table's owner; whoever is asked to run a job runs it. */
+  startOwnership: (listener: Pick<OwnershipOptions, 'onGained' | 'onLost'>) => Ownership;
+  /** The processes that run jobs. */
+  liveOwners: () => Promise<string[]>;
+}
+
 /** One actor a table, and a clock that tells each what is due. */
-export function startScheduler(deps: RunDeps, options: SchedulerOptions): Scheduler {
-  const { clock, logger, ledger, policies, schedules } = deps;
+export function startScheduler(givenDeps: SchedulerDeps, options: SchedulerOptions): Scheduler {
+  const { clock, logger, ledger, policies, schedules, history } = givenDeps;
   const actors = new Map<string, Actor<MaintenanceState, MaintenanceMessage>>();
   const waiting = new Map<number, { resolve: (record: JobRecord) => void; reject: (error: unknown) => void }>();
   const stopped = new AbortController();
@@ -49,6 +57,24 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
 
   /** At most so many jobs at a time, whatever their tables. */
   const inTurn = createTurns(options.maxConcurrentJobs);
+
+  const ownership = givenDeps.startOwnership({
+    onGained: () => {},
+    async onLost({ subject }, isTaken) {
+      // A job that runs may end: another one of the table can't begin before. Unless this process was taken for dead.
+      if (!isTaken) return;
+      const actor = actors.get(subject);
+      actors.delete(subject);
+      await actor?.stop();
+    },
+  });
+  const deps: RunDeps = {
+    ...givenDeps,
+    async owner() {
+      await ownership.settled();
+      return ownership.incarnation;
+    },
+  };
 
   function actorOf(table: TableName): Actor<MaintenanceState, MaintenanceMessage> {
     const key = formatTableName(table);
@@ -71,7 +97,13 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
             ends.set(job, (ends.get(job) ?? 0) + 1);
             waiting.get(id)?.resolve(record);
           } catch (error) {
-            waiting.get(id)?.reject(error);
+            waiting.get(id)?.reject(
+              signal.aborted && !stopped.signal.aborted
+                ? new MillraceError('unavailable', `the maintenance of ${key} moved to another replica: ask again`, {
+                    code: 'owner-moved',
+                  })
+                : error,
+            );
             logger.warn({ reason: toMillraceError(error).message, table: key }, 'job could not be run');
           }
           return { kind: 'ended', id };
@@ -92,25 +124,44 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
     });
 
   async function tick(): Promise<void> {
+    await ownership.settled();
+    const interrupted = await history.failInterrupted(clock.now(), await givenDeps.liveOwners());
+    if (interrupted > 0) logger.warn({ interrupted }, 'jobs whose process has ended are marked failed');
+    if (!(await tellDue())) return;
+    await ownership.settled();
+    await tellDue();
+  }
+
+  /** Answers whether there was a table whose owner is not known yet. */
+  async function tellDue(): Promise<boolean> {
+    let isNew = false;
     const now = clock.now();
     // Before the schedules are read: a job that ends in between is not taken for one that is still due.
     const seen = new Map(ends);
     const known = new Map((await schedules.all()).map((one) => [`${one.kind} of ${one.subject}`, one]));
+    const policyOf = await policies.resolver();
+    const fresh: { subject: string; kind: string }[] = [];
     for await (const ledgerTable of allTables()) {
       const table = { namespace: ledgerTable.table!.namespace, name: ledgerTable.table!.name };
       const subject = formatTableName(table);
+      isNew = ownership.want(subject) || isNew;
+      const isOurs = ownership.epochOf(subject) !== undefined;
       if (ledgerTable.dropped) {
         const last = known.get(`${purgeSchedule(ledgerTable.tableUuid)} of ${subject}`);
-        if (ledgerTable.purge && purgeIsDue(last, now)) tell(table, 'expire', seen.get(`expire of ${subject}`) ?? 0);
+        if (isOurs && ledgerTable.purge && purgeIsDue(last, now))
+          tell(table, 'expire', seen.get(`expire of ${subject}`) ?? 0);
         continue;
       }
-      const { values } = await policies.resolve(table);
+      const { values } = policyOf(table);
       for (const kind of JOB_NAMES) {
         const last = known.get(`${kind} of ${subject}`);
-        if (last === undefined) await schedules.start(subject, kind, now);
-        else if (dueMs(last, values[INTERVALS[kind]]) <= now) tell(table, kind, seen.get(`${kind} of ${subject}`) ?? 0);
+        if (last === undefined) fresh.push({ subject, kind });
+        else if (isOurs && dueMs(last, values[INTERVALS[kind]]) <= now)
+          tell(table, kind, seen.get(`${kind} of ${subject}`) ?? 0);
       }
     }
+    await schedules.start(fresh, now);
+    return isNew;
   }
 
   async function* allTables(): AsyncGenerator<LedgerTable> {
@@ -155,8 +206,9 @@ export function startScheduler(deps: RunDeps, options: SchedulerOptions): Schedu
       endMetrics();
       const reason = new MillraceError('cancelled', 'the scheduler is stopping');
       stopped.abort(reason);
-      await ticking;
       await Promise.all([...actors.values()].map((actor) => actor.stop()));
+      await ownership.stop();
+      await ticking;
       for (const { reject } of waiting.values()) reject(reason);
     },
   };

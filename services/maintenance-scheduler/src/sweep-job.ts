@@ -10,7 +10,8 @@ const PAGE_SIZE = 5_000;
  * The store is listed first and the ledger asked afterwards. Every object of the listing was there by then, so whoever
  * wrote it either had committed it when the ledger is asked, or still holds the lease that may. The other way round, a
  * file that is written and committed between question and listing would look like an orphan, and be lost (I4).
- * Rewrites are covered by there being one job of a table at a time.
+ * Rewrites are covered by there being one job of a table at a time; one that goes on although its scheduler was taken for
+ * dead is refused by the ledger, which has seen this job's epoch.
  */
 export async function sweepTable(context: JobContext): Promise<string> {
   const { table, policy, nowMs, dryRun, counts, store, folder } = context;
@@ -48,11 +49,18 @@ async function oldObjects(context: JobContext, cutoffMs: number): Promise<Map<st
   return old;
 }
 
-async function leaveKept({ ledger, name, folder, signal }: JobContext, candidates: Map<string, number>): Promise<void> {
+async function leaveKept(
+  { ledger, name, folder, signal, epoch, dryRun }: JobContext,
+  candidates: Map<string, number>,
+): Promise<void> {
   const prefixes = new Set<string>();
   let pageToken = '';
   do {
-    const page = await ledger.listKeptPaths({ table: name, pageToken, pageSize: PAGE_SIZE }, { signal });
+    const maintenanceEpoch = dryRun ? 0n : epoch;
+    const page = await ledger.listKeptPaths(
+      { table: name, pageToken, pageSize: PAGE_SIZE, maintenanceEpoch },
+      { signal },
+    );
     for (const path of page.paths) candidates.delete(folder + path);
     for (const prefix of page.prefixes) prefixes.add(folder + prefix);
     pageToken = page.nextPageToken;

@@ -48,6 +48,7 @@ export function ledgerService(discovery: Discovery) {
         removedPaths: request.removedPaths,
         added: request.added,
         proposalId: request.proposalId,
+        maintenanceEpoch: wholeNumber(request.maintenanceEpoch, 'maintenance_epoch'),
         nowMs: clock.now(),
         traceparent: currentTraceparent(),
       });
@@ -71,6 +72,7 @@ export function ledgerService(discovery: Discovery) {
         table: request.table,
         pageSize: pageSize(request.pageSize, 1_000, 5_000),
         pageToken: request.pageToken,
+        maintenanceEpoch: wholeNumber(request.maintenanceEpoch, 'maintenance_epoch'),
       }),
     async expireVersions(request) {
       const expired = await expireVersions(db, {
