@@ -1,23 +1,9 @@
 import { readFileSync } from 'node:fs';
 import * as grpc from '@grpc/grpc-js';
 import { parse as parseYaml } from 'yaml';
+import { isService, type PortedService, SERVICE_PORTS } from './service-ports.ts';
 
-/** The services that the image starts by name, and where they listen unless their settings say otherwise. */
-export const SERVICE_PORTS = {
-  'metadata-discovery': 7801,
-  'segment-reader': 7802,
-  'parquet-converter': 7803,
-  'iceberg-rest-catalog': 7804,
-  'delta-committer': 7805,
-  'catalog-publisher': 7806,
-  'maintenance-scheduler': 7807,
-} as const;
-type Service = keyof typeof SERVICE_PORTS;
-
-export const COMMANDS = [...Object.keys(SERVICE_PORTS), 'millrace', 'all-in-one', 'health'];
-export const isService = (name: string): name is Service => Object.hasOwn(SERVICE_PORTS, name);
-
-const TIMEOUT_MS = 4_000;
+const TIMEOUT_MS = 10_000;
 const STATUS = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
 
 /**
@@ -43,7 +29,7 @@ export async function healthOf(
 }
 
 /** Only what the question needs: all settings would load the whole service, every few seconds. */
-function settingsOf(name: Service, env: Record<string, string | undefined>) {
+function settingsOf(name: PortedService, env: Record<string, string | undefined>) {
   const prefix = `MILLRACE_${name.toUpperCase().replaceAll('-', '_')}`;
   const file = env[`${prefix}_CONFIG`];
   const inFile = file === undefined ? {} : ((parseYaml(readFileSync(file, 'utf8')) ?? {}) as Record<string, unknown>);

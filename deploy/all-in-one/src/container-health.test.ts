@@ -1,29 +1,20 @@
 import { serve } from '@millrace/rpc';
 import { afterEach, expect, test } from 'vitest';
-import { healthOf, SERVICE_PORTS } from './container-command.ts';
-import { defineServices } from './services.ts';
+import type { ZodType } from 'zod';
+import { healthOf } from './container-health.ts';
+import { SERVICE_PORTS } from './service-ports.ts';
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-test('the ports that the health command knows are the services’ defaults', () => {
-  const ports = Object.fromEntries(Object.keys(SERVICE_PORTS).map((name) => [name, 1]));
-  const definitions = defineServices({
-    folder: { state: '/nowhere', traceFile: 'none' },
-    ports,
-    converterPorts: [1],
-    catalogPort: 1,
-    commitIntervalMs: 1_000,
-    logLevel: 'info',
-    logStoreUri: 'file:///nowhere',
-    warehouseUri: 'file:///nowhere',
-    schemaSourceUri: 'file:///nowhere',
-    database: undefined,
-    isDemo: false,
-  } as unknown as Parameters<typeof defineServices>[0]);
-  expect(definitions.map(({ name }) => name).sort()).toEqual(Object.keys(SERVICE_PORTS).sort());
+test('the ports that the health command knows are the services’ defaults', async () => {
+  for (const [name, port] of Object.entries(SERVICE_PORTS)) {
+    const module = (await import(`@millrace/${name}`)) as Record<string, { shape?: { port?: ZodType } }>;
+    const config = Object.values(module).find((exported) => exported.shape?.port !== undefined);
+    expect(config?.shape?.port?.parse(undefined), name).toBe(port);
+  }
 });
 
 test('health is asked for where the service’s settings say that it listens', async () => {
