@@ -5,6 +5,9 @@ export const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
 /** A Kafka record batch may be as large as a broker lets it (message.max.bytes); segment-reader sends whole batches. */
 export const MAX_BATCH_MESSAGE_BYTES = 256 * 1024 * 1024;
 
+/** Calls of one server at a time. */
+export const MAX_CALLS = 1_000;
+
 const maxBytes = (typeName: string) =>
   typeName === 'millrace.v1.SegmentReaderService' ? MAX_BATCH_MESSAGE_BYTES : MAX_MESSAGE_BYTES;
 

@@ -14,11 +14,16 @@ const unimplemented = async (): Promise<never> => {
   throw new MillraceError('unsupported', 'not in this test');
 };
 
-async function topicServer(name: string, onCall: (topic: string) => unknown = () => {}): Promise<RpcServer> {
+async function topicServer(
+  name: string,
+  onCall: (topic: string) => unknown = () => {},
+  maxCalls = 1_000,
+): Promise<RpcServer> {
   const server = await serve({
     name,
     host: '127.0.0.1',
     port: 0,
+    maxCalls,
     services: [
       implement(TopicService, {
         enableTopic: unimplemented,
@@ -165,4 +170,33 @@ test('health and reflection answer', async () => {
     stream.end();
   });
   expect(listed).toContain('millrace.v1.TopicService');
+});
+
+test('more calls than a server may have are refused at once, and it goes on when some have ended', async () => {
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const { address } = await topicServer('busy', () => held, 3);
+  const client = topicClient(address);
+  const flood = Array.from({ length: 50 }, (_, i) => client.describeTopic({ topic: `${i}` }));
+  const refused = await Promise.all(flood.slice(3).map((call) => call.catch((error: MillraceError) => error)));
+  for (const error of refused) {
+    expect(error).toMatchObject({ kind: 'exhausted', code: 'too-many-calls', retryable: true });
+    expect((error as MillraceError).message).toMatch(/busy has 3 calls under way \(maxCalls\)/);
+  }
+  const health = new grpc.Client(address, grpc.credentials.createInsecure());
+  const bytes = (b: Buffer) => b;
+  const status = await new Promise((resolve) =>
+    health.makeUnaryRequest('/grpc.health.v1.Health/Check', bytes, bytes, Buffer.alloc(0), (_, answer) =>
+      resolve(answer?.[1]),
+    ),
+  );
+  expect(status).toBe(1);
+  health.close();
+  release();
+  expect((await Promise.all(flood.slice(0, 3))).map((answer) => answer.status?.location)).toEqual([
+    'busy',
+    'busy',
+    'busy',
+  ]);
+  expect((await client.describeTopic({ topic: 'x' })).status?.topic).toBe('x');
 });

@@ -29,6 +29,12 @@ export const listenConfig = (defaultPort: number) => ({
     .boolean()
     .default(false)
     .describe('whether connections beyond loopback may go without TLS: only where the network encrypts by itself'),
+  maxCalls: z
+    .number()
+    .int()
+    .min(1)
+    .default(1_000)
+    .describe('gRPC calls at a time, those that wait and streams included; more are told to try again'),
   drainMs: z.number().int().min(0).default(10_000).describe('milliseconds that running work gets to end at a stop'),
   logLevel: z.enum(LOG_LEVELS).default('info').describe('least level that is logged'),
   traces: z

@@ -10,13 +10,19 @@ import { HealthImplementation } from 'grpc-health-check';
 import { type CallContext, grpcDefinition, type Implementation } from './adapter.ts';
 import { beginCall } from './call-telemetry.ts';
 import { serverCredentials } from './credentials.ts';
-import { serverOptions } from './limits.ts';
+import { MAX_CALLS, serverOptions } from './limits.ts';
 import { MalformedRequest } from './request-check.ts';
 import { errorToStatus } from './status.ts';
 
 export interface ImplementedService {
   service: DescService;
   handlers: grpc.UntypedServiceImplementation;
+  gate: Gate;
+}
+
+/** Lets a call in, and answers what lets it out again; throws `exhausted`. Set by the server that serves it. */
+interface Gate {
+  enter?: () => () => void;
 }
 
 export interface ServeOptions {
@@ -29,6 +35,8 @@ export interface ServeOptions {
   /** Certificates; a service hands over its own settings. Default: plain, which only loopback may be. */
   transport?: TransportSettings;
   services: ImplementedService[];
+  /** Calls that may run at a time, streams and those that wait included; more are refused with `exhausted`. Default 1,000. */
+  maxCalls?: number;
 }
 
 export interface RpcServer {
@@ -43,11 +51,12 @@ export interface RpcServer {
 export function implement<S extends DescService>(service: S, handlers: Implementation<S>): ImplementedService {
   const definition = grpcDefinition(service);
   const wrapped: grpc.UntypedServiceImplementation = {};
+  const gate: Gate = {};
   for (const [name, method] of Object.entries(definition)) {
     const handler = (handlers as Record<string, Handler>)[name]!.bind(handlers);
-    wrapped[name] = method.responseStream ? streaming(method.path, handler) : unary(method.path, handler);
+    wrapped[name] = method.responseStream ? streaming(method.path, handler, gate) : unary(method.path, handler, gate);
   }
-  return { service, handlers: wrapped };
+  return { service, handlers: wrapped, gate };
 }
 
 /** Serves gRPC with standard health checking (grpc.health.v1) and reflection. */
@@ -55,7 +64,9 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
   const credentials = serverCredentials(options.transport ?? {}, options.name, options.host);
   const server = new grpc.Server(serverOptions);
   const health = new HealthImplementation({ '': 'SERVING' });
-  for (const { service, handlers } of options.services) {
+  const enter = callGate(options.name, options.maxCalls ?? MAX_CALLS);
+  for (const { service, handlers, gate } of options.services) {
+    gate.enter = enter;
     server.addService(grpcDefinition(service), inNameOf(options.name, handlers));
     health.setStatus(service.typeName, 'SERVING');
   }
@@ -127,29 +138,49 @@ function wellFormed(request: unknown): unknown {
   return request;
 }
 
+/** What waits in a process waits in a call: bounding them bounds its memory. Health is asked for outside of it. */
+function callGate(name: string, most: number): () => () => void {
+  let running = 0;
+  return () => {
+    if (running >= most) {
+      throw new MillraceError('exhausted', `${name} has ${most} calls under way (maxCalls): try again`, {
+        code: 'too-many-calls',
+      });
+    }
+    running++;
+    return () => void running--;
+  };
+}
+
 const unary =
-  (path: string, handler: Handler): grpc.handleUnaryCall<unknown, unknown> =>
+  (path: string, handler: Handler, gate: Gate): grpc.handleUnaryCall<unknown, unknown> =>
   (call, callback) => {
     const { telemetry, callContext } = begin(path, call);
     void context.with(telemetry.active, async () => {
+      let leave: (() => void) | undefined;
       try {
+        leave = gate.enter?.();
         const response = await handler(wellFormed(call.request), callContext);
         telemetry.end();
         callback(null, response);
       } catch (error) {
         telemetry.end(error);
         callback(errorToStatus(error));
+      } finally {
+        leave?.();
       }
     });
   };
 
 const streaming =
-  (path: string, handler: Handler): grpc.handleServerStreamingCall<unknown, unknown> =>
+  (path: string, handler: Handler, gate: Gate): grpc.handleServerStreamingCall<unknown, unknown> =>
   (call) => {
     const { telemetry, callContext } = begin(path, call);
     void context.with(telemetry.active, async () => {
       let failure: unknown;
+      let leave: (() => void) | undefined;
       try {
+        leave = gate.enter?.();
         for await (const message of handler(wellFormed(call.request), callContext) as AsyncIterable<unknown>) {
           if (callContext.signal.aborted) break;
           // Back pressure: grpc-js counts messages; wait until the caller has taken some.
@@ -160,6 +191,7 @@ const streaming =
         failure = callContext.signal.aborted ? callContext.signal.reason : error;
         if (!callContext.signal.aborted) call.emit('error', errorToStatus(error));
       } finally {
+        leave?.();
         telemetry.end(failure);
       }
     });

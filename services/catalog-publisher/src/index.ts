@@ -53,12 +53,17 @@ export async function createCatalogPublisher(
   };
   const service = publisherService(publisher, store);
   const { host, port } = config;
-  const server = await serve({ name: 'catalog-publisher', host, port, transport: config, services: [service] }).catch(
-    async (error) => {
-      await end();
-      throw error;
-    },
-  );
+  const server = await serve({
+    name: 'catalog-publisher',
+    host,
+    port,
+    transport: config,
+    maxCalls: config.maxCalls,
+    services: [service],
+  }).catch(async (error) => {
+    await end();
+    throw error;
+  });
   return {
     name: 'catalog-publisher',
     address: server.address,

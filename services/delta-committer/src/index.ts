@@ -57,7 +57,14 @@ export async function createDeltaCommitter(
   try {
     const { host, port } = config;
     const service = deltaCommitterService({ ledger, projector, cache, clock });
-    const server = await serve({ name: 'delta-committer', host, port, transport: config, services: [service] });
+    const server = await serve({
+      name: 'delta-committer',
+      host,
+      port,
+      transport: config,
+      maxCalls: config.maxCalls,
+      services: [service],
+    });
     return {
       name: 'delta-committer',
       address: server.address,

@@ -74,7 +74,14 @@ export async function createIcebergRestCatalog(
     const expiry = snapshotExpiry({ tables, files, clock, orphanAgeMs: config.orphanAgeMs });
     const service = icebergCatalogService({ tables, projector, expiry, catalogUri });
     const { host, port } = config;
-    const server = await serve({ name: 'iceberg-rest-catalog', host, port, transport: config, services: [service] });
+    const server = await serve({
+      name: 'iceberg-rest-catalog',
+      host,
+      port,
+      transport: config,
+      maxCalls: config.maxCalls,
+      services: [service],
+    });
     closing.push(() => server.stop(config.drainMs));
     logger.info({ catalogUri }, 'REST API listening');
     return { name: 'iceberg-rest-catalog', address: server.address, catalogUri, stop: end };

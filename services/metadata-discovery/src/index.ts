@@ -54,6 +54,7 @@ export async function createMetadataDiscovery(
       host: config.host,
       port: config.port,
       transport: config,
+      maxCalls: config.maxCalls,
       services: [
         topicService(discovery),
         splitService(discovery),

@@ -36,6 +36,7 @@ export async function createParquetConverter(config: ParquetConverterConfig): Pr
     host: config.host,
     port: config.port,
     transport: config,
+    maxCalls: config.maxCalls,
     services: [parquetConverterService(config)],
   });
   const loops = Array.from({ length: config.concurrency }, (_, i) =>

@@ -17,6 +17,7 @@ export async function createSegmentReader(
     host: config.host,
     port: config.port,
     transport: config,
+    maxCalls: config.maxCalls,
     services: [segmentReaderService(config, store)],
   });
   return { name, address: server.address, stop: () => server.stop(config.drainMs) };
