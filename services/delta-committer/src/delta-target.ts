@@ -1,5 +1,5 @@
 import { type Clock, MillraceError } from '@millrace/base';
-import { commit, type DeltaTable, LOG_FOLDER, loadSnapshot, writeCheckpoint } from '@millrace/delta';
+import { commit, commitKey, type DeltaTable, LOG_FOLDER, loadSnapshot, writeCheckpoint } from '@millrace/delta';
 import type { ProjectionTarget } from '@millrace/ledger';
 import { openStore } from '@millrace/object-store';
 import { type DataFile, TableFormat } from '@millrace/proto/common';
@@ -92,9 +92,12 @@ async function deleteLog(table: LedgerTable): Promise<void> {
   const snapshot = await loadSnapshot(store);
   if (snapshot !== undefined && snapshot.metadata.id !== table.tableUuid) return;
   for (const folder of [LOG_FOLDER, '_dv/']) {
-    const keys: string[] = [];
-    for await (const { key } of store.list(folder)) keys.push(key);
-    for (const key of keys.reverse()) await store.delete(key);
+    const keys = new Set<string>();
+    for await (const { key } of store.list(folder)) keys.add(key);
+    // The listing may lack what is newest.
+    const newest = folder === LOG_FOLDER ? (snapshot?.version ?? -1) : -1;
+    for (let version = newest; version >= 0 && !keys.has(commitKey(version)); version--) keys.add(commitKey(version));
+    for (const key of [...keys].sort().reverse()) await store.delete(key);
     await store.discardUnfinished(folder, Number.MAX_SAFE_INTEGER);
   }
 }

@@ -38,6 +38,7 @@ const never = async (): Promise<never> => {
 };
 
 export function createWorld() {
+  const unlisted = new Set<string>();
   let rewriteFault: 'none' | 'fails' | 'loses-rows' | 'keeps-files' = 'none';
   const objects = new Map<string, ObjectInfo>();
   const projection = (): FakeProjection => ({ exists: false, enabled: false, shown: [], down: false });
@@ -111,7 +112,13 @@ export function createWorld() {
       }
       return undefined;
     },
-    store: memoryStore(objects, () => world.meddle()),
+    /** Paths that listings lack. */
+    unlisted,
+    store: memoryStore(
+      objects,
+      () => world.meddle(),
+      (key) => !unlisted.has(key.slice(FOLDER.length)),
+    ),
     serve: () => serveWorld(world, () => rewriteFault),
   };
   return world;
@@ -119,7 +126,11 @@ export function createWorld() {
 
 export type World = ReturnType<typeof createWorld>;
 
-function memoryStore(objects: Map<string, ObjectInfo>, meddle: () => void): ObjectStore {
+function memoryStore(
+  objects: Map<string, ObjectInfo>,
+  meddle: () => void,
+  isListed: (key: string) => boolean,
+): ObjectStore {
   return {
     uri: ROOT,
     get: never,
@@ -133,7 +144,7 @@ function memoryStore(objects: Map<string, ObjectInfo>, meddle: () => void): Obje
       for (const key of keys) objects.delete(key);
     },
     async *list(prefix) {
-      const keys = [...objects.keys()].filter((key) => key.startsWith(prefix)).sort();
+      const keys = [...objects.keys()].filter((key) => key.startsWith(prefix) && isListed(key)).sort();
       for (const key of keys) {
         meddle();
         const found = objects.get(key);

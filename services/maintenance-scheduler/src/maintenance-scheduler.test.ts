@@ -246,6 +246,8 @@ test('a dropped table is purged by itself once both formats are gone', async () 
   expect(refused).toMatchObject({ state: JobState.FAILED, error: { code: 'projection-exists' } });
   expect(world.stored()).toHaveLength(9);
   world.iceberg.exists = world.delta.exists = false;
+  // A listing that lacks what is newest: the ledger knows the files.
+  world.unlisted.add('data/a006.parquet');
   world.nowMs += 3_600_000;
   await expect.poll(() => world.stored()).toEqual([]);
   await expect.poll(() => [...world.files.values()].every(({ forgotten }) => forgotten)).toBe(true);
@@ -309,6 +311,9 @@ test('I4: whatever happens in between and in whatever order, nothing that is sho
       world.iceberg.down = random() < 0.05;
       world.meddle = random() < 0.7 ? meddle : () => {};
       world.proposalFaults = random() < 0.2 ? ['after'] : [];
+      // Listings need not show everything.
+      world.unlisted.clear();
+      if (random() < 0.3) for (const path of world.stored()) if (random() < 0.3) world.unlisted.add(path);
       const retentionMs = below(2) * below(20_000);
       const job = random();
       if (job < 0.3) await compact(2);
@@ -324,6 +329,7 @@ test('I4: whatever happens in between and in whatever order, nothing that is sho
     }
     // And it ends: once all is quiet, what is left is what the table shows.
     world.meddle = () => {};
+    world.unlisted.clear();
     world.iceberg.down = false;
     world.formats = new Set([TableFormat.ICEBERG, TableFormat.DELTA]);
     world.leases.clear();

@@ -51,6 +51,11 @@ export async function purgeTable(context: JobContext): Promise<string> {
   while (!dryRun) {
     const { paths } = await ledger.listRemovedFiles(request, { signal });
     if (paths.length === 0) break;
+    // A listing may have lacked some.
+    await deleteObjects(
+      context,
+      paths.map((path) => folder + path),
+    );
     await ledger.forgetFiles({ table: name, paths }, { signal });
   }
   return `${dryRun ? 'would delete' : 'deleted'} the dropped table's ${context.counts['dataFilesDeleted'] ?? 0} files`;
