@@ -4,7 +4,7 @@ import { runCommand } from './command.ts';
 /**
  * Software that is not ours: Python readers and the oracle, a Kafka broker with its tools, Delta Kernel, a schema
  * registry, Iceberg's own REST catalog, PostgreSQL's programs, servers of S3, Google Cloud Storage and Azure Blob Storage,
- * Spark.
+ * Spark, Prometheus' checker of rules.
  */
 export type Peer =
   | 'python'
@@ -16,7 +16,8 @@ export type Peer =
   | 's3'
   | 'gcs'
   | 'azure'
-  | 'spark';
+  | 'spark'
+  | 'promtool';
 
 /** Of a test's context (vitest): `skip` ends the test. */
 export interface SkippableTest {
@@ -37,6 +38,7 @@ const NEEDS: Record<Peer, [command: string, ...args: string[]][]> = {
   s3: [['go', 'version']],
   gcs: [['go', 'version']],
   azure: [['npm', '--version']],
+  promtool: [['go', 'version']],
   postgres: [],
   spark: [
     ['javac', '-version'],

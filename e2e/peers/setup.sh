@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] [registry] [iceberg-rest] [s3] [gcs] [azure] [postgres] [spark]
+# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] [registry] [iceberg-rest] [s3] [gcs] [azure] [postgres] [spark] [promtool]
 # (default: all). What it downloads and builds lies under ${MILLRACE_PEERS:-~/.cache/millrace-peers}, by the hash of what it was made from, so a
 # change makes it anew.
 # Prints one line a peer: "<peer> <folder>".
@@ -31,12 +31,13 @@ make_registry() {
   test -e "$1/quarkus-run.jar"
 }
 
-[ $# -gt 0 ] || set -- python kafka delta-kernel registry iceberg-rest s3 gcs azure postgres spark
+[ $# -gt 0 ] || set -- python kafka delta-kernel registry iceberg-rest s3 gcs azure postgres spark promtool
 for peer; do
   case $peer in
     python) files=("$here/python/requirements.txt") ;;
     kafka | delta-kernel | spark) files=("$here/$peer/pom.xml" "$here/$peer"/*.java "$here"/java/*.java) ;;
     registry | iceberg-rest) files=("$here/$peer/pom.xml") ;;
+    promtool) files=("$here/promtool/version") ;;
     s3 | gcs | azure) files=("$here/$peer/version") ;;
     postgres)
       # Debian keeps its programs out of PATH.
@@ -44,7 +45,7 @@ for peer; do
       [ -n "$initdb" ] || { echo 'PostgreSQL is not installed (Debian: apt-get install postgresql)' >&2; exit 1; }
       echo "postgres $(dirname "$(readlink -f "$initdb")")"
       continue ;;
-    *) echo "no such peer: $peer (python, kafka, delta-kernel, registry, iceberg-rest, s3, gcs, azure, postgres, spark)" >&2; exit 2 ;;
+    *) echo "no such peer: $peer (python, kafka, delta-kernel, registry, iceberg-rest, s3, gcs, azure, postgres, spark, promtool)" >&2; exit 2 ;;
   esac
   folder=$(folder_of "$peer" "${files[@]}")
   (
@@ -55,6 +56,8 @@ for peer; do
         python | registry) "make_$peer" "$folder" "${files[@]}" ;;
         gcs) GOBIN=$folder go install "github.com/fsouza/fake-gcs-server@$(cat "${files[0]}")" ;;
         azure) npm install --prefix "$folder" --no-audit --no-fund --no-save --ignore-scripts "azurite@$(cat "${files[0]}")" ;;
+        # Rules are checked without service discovery, which is most of what there would be to build.
+        promtool) GOBIN=$folder go install -tags remove_all_sd "github.com/prometheus/prometheus/cmd/promtool@$(cat "${files[0]}")" ;;
         s3) GOBIN=$folder go install "github.com/versity/versitygw/cmd/versitygw@$(cat "${files[0]}")" ;;
         *) make_java "$folder" "${files[@]}" ;;
       esac >&2
