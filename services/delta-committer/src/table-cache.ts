@@ -16,11 +16,12 @@ export interface TableCache {
 /** `filesMax`: live files in memory, over all tables; the table used least recently goes first. */
 export function tableCache(filesMax: number): TableCache {
   // In order of use, the least recent first.
-  const open = new Map<string, DeltaTable>();
+  const open = new Map<string, { table: DeltaTable; files: number }>();
+  let files = 0;
   const tails = new Map<string, Promise<unknown>>();
 
   async function stateOf(table: LedgerTable): Promise<DeltaTable> {
-    const known = open.get(table.tableUuid);
+    const known = open.get(table.tableUuid)?.table;
     if (known?.snapshot !== undefined && (await known.store.head(commitKey(known.snapshot.version))) !== undefined) {
       await refreshTable(known);
       return known;
@@ -34,25 +35,25 @@ export function tableCache(filesMax: number): TableCache {
       const state = await stateOf(table);
       checkOwner(state, table);
       const result = await action(state);
-      open.delete(key);
-      open.set(key, state);
-      evict();
+      drop(key);
+      const size = state.snapshot?.files.size ?? 0;
+      open.set(key, { table: state, files: size });
+      files += size;
+      for (const oldest of open.keys()) {
+        if (files <= filesMax) break;
+        drop(oldest);
+      }
       return result;
     } catch (error) {
       // What was half done shows when the log is read again.
-      open.delete(key);
+      drop(key);
       throw error;
     }
   }
 
-  function evict(): void {
-    let files = 0;
-    for (const { snapshot } of open.values()) files += snapshot?.files.size ?? 0;
-    for (const [key, { snapshot }] of open) {
-      if (files <= filesMax) return;
-      open.delete(key);
-      files -= snapshot?.files.size ?? 0;
-    }
+  function drop(key: string): void {
+    files -= open.get(key)?.files ?? 0;
+    open.delete(key);
   }
 
   return {
@@ -69,7 +70,7 @@ export function tableCache(filesMax: number): TableCache {
       }
     },
     forget: (table) => {
-      open.delete(table.tableUuid);
+      drop(table.tableUuid);
     },
   };
 }

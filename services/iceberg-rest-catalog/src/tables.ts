@@ -60,7 +60,9 @@ export interface Tables {
 }
 
 const ATTEMPTS = 10;
-const CACHED_METADATA = 64;
+/** Of all cached metadata: of each its snapshots, which are most of it (about 2 KB each), and a few more for the rest. */
+const CACHED_SNAPSHOTS = 30_000;
+const REST_OF_METADATA = 3;
 
 export function catalogTables(db: Kysely<CatalogSchema>, files: TableFiles): Tables {
   const cached = metadataCache(files);
@@ -164,7 +166,11 @@ export function catalogTables(db: Kysely<CatalogSchema>, files: TableFiles): Tab
     // Files stay when the database fails: whether it took the change is not known then, and orphans are swept.
     const changed = moves.filter(({ base, to }) => base.metadataLocation !== to);
     if (changed.length === 0 || (await swap(changed))) {
-      for (const { result } of moves) cached.keep(result);
+      for (const { base, result } of moves) {
+        // What the table was before is hardly asked for again.
+        cached.drop(base.metadataLocation);
+        cached.keep(result);
+      }
       return moves.map(({ result }) => result);
     }
     await removeAll(written);
@@ -264,13 +270,21 @@ export function catalogTables(db: Kysely<CatalogSchema>, files: TableFiles): Tab
 /** Metadata by its location, which never changes: the newest used are kept. */
 function metadataCache(files: TableFiles) {
   const entries = new Map<string, TableMetadata>();
+  const weightOf = (metadata: TableMetadata): number => metadata.snapshots.length + REST_OF_METADATA;
+  let weight = 0;
+  const drop = (metadataLocation: string): void => {
+    const metadata = entries.get(metadataLocation);
+    if (metadata !== undefined && entries.delete(metadataLocation)) weight -= weightOf(metadata);
+  };
   const keep = ({ metadataLocation, metadata }: Pick<CatalogTable, 'metadataLocation' | 'metadata'>): void => {
-    entries.delete(metadataLocation);
+    drop(metadataLocation);
     entries.set(metadataLocation, metadata);
-    if (entries.size > CACHED_METADATA) entries.delete(entries.keys().next().value!);
+    weight += weightOf(metadata);
+    while (weight > CACHED_SNAPSHOTS && entries.size > 1) drop(entries.keys().next().value!);
   };
   return {
     keep,
+    drop,
     async read(metadataLocation: string): Promise<TableMetadata> {
       const metadata = entries.get(metadataLocation) ?? (await readMetadata(files, metadataLocation));
       keep({ metadataLocation, metadata });

@@ -28,9 +28,12 @@ export interface PolicyStore {
   set(scope: TableName, values: Partial<PolicyValues>): Promise<void>;
   /** What holds for a table, a namespace or by default. */
   resolve(scope: TableName): Promise<ReturnType<typeof resolvePolicy>>;
+  /** The same for any number of scopes, as all policies stand now: one question for thousands of tables. */
+  resolver(): Promise<(scope: TableName) => ReturnType<typeof resolvePolicy>>;
 }
 
 export function policyStore(db: Kysely<PolicySchema>): PolicyStore {
+  type Values = Partial<PolicyValues>;
   const at = (from: Kysely<PolicySchema>, scope: TableName) =>
     from
       .selectFrom('policies')
@@ -38,7 +41,22 @@ export function policyStore(db: Kysely<PolicySchema>): PolicyStore {
       .where('namespace', '=', scope.namespace)
       .where('name', '=', scope.name)
       .executeTakeFirst()
-      .then((row) => JSON.parse(row?.values_json ?? '{}') as Partial<PolicyValues>);
+      .then((row) => JSON.parse(row?.values_json ?? '{}') as Values);
+
+  async function resolver() {
+    const rows = await db.selectFrom('policies').selectAll().execute();
+    const all = new Map(rows.map((row) => [`${row.namespace}.${row.name}`, JSON.parse(row.values_json) as Values]));
+    return ({ namespace, name }: TableName) => {
+      const scopes: [PolicySource, string][] = [
+        ['table', `${namespace}.${name}`],
+        ['namespace', `${namespace}.`],
+        ['default', '.'],
+      ];
+      const own = scopes.slice(name !== '' ? 0 : namespace !== '' ? 1 : 2);
+      return resolvePolicy(own.map(([source, key]) => ({ source, values: all.get(key) ?? {} })));
+    };
+  }
+
   return {
     async set({ namespace, name }, values) {
       await db.transaction().execute(async (trx) => {
@@ -51,16 +69,7 @@ export function policyStore(db: Kysely<PolicySchema>): PolicyStore {
           .execute();
       });
     },
-    async resolve({ namespace, name }) {
-      const scopes: { source: PolicySource; scope: TableName }[] = [
-        { source: 'table', scope: { namespace, name } },
-        { source: 'namespace', scope: { namespace, name: '' } },
-        { source: 'default', scope: { namespace: '', name: '' } },
-      ];
-      const own = scopes.slice(name !== '' ? 0 : namespace !== '' ? 1 : 2);
-      return resolvePolicy(
-        await Promise.all(own.map(async ({ source, scope }) => ({ source, values: await at(db, scope) }))),
-      );
-    },
+    resolve: async (scope) => (await resolver())(scope),
+    resolver,
   };
 }
