@@ -30,6 +30,7 @@ export const schedulesMigration: Migration = {
 };
 
 const FIRST_RETRY_MS = 60_000;
+const ROWS_A_STATEMENT = 500;
 
 /**
  * When a schedule is due under an interval: that long after its last end; after failures sooner, a minute first and
@@ -45,8 +46,8 @@ export function dueMs({ lastMs, failures }: Schedule, intervalMs: number): numbe
 
 export interface Schedules {
   all(): Promise<Schedule[]>;
-  /** Notes a subject that is new, so that its first run comes one interval from now. */
-  start(subject: string, kind: string, nowMs: number): Promise<void>;
+  /** Notes what is new, so that its first run comes one interval from now. */
+  start(fresh: readonly Pick<Schedule, 'subject' | 'kind'>[], nowMs: number): Promise<void>;
   ended(subject: string, kind: string, failed: boolean, nowMs: number): Promise<void>;
 }
 
@@ -55,12 +56,15 @@ export const schedules = (db: Kysely<ScheduleSchema>): Schedules => ({
     const rows = await db.selectFrom('schedules').selectAll().execute();
     return rows.map(({ last_ms, ...row }) => ({ ...row, lastMs: last_ms }));
   },
-  async start(subject, kind, nowMs) {
-    await db
-      .insertInto('schedules')
-      .values({ subject, kind, last_ms: nowMs, failures: 0 })
-      .onConflict((c) => c.doNothing())
-      .execute();
+  async start(fresh, nowMs) {
+    for (let i = 0; i < fresh.length; i += ROWS_A_STATEMENT) {
+      const rows = fresh.slice(i, i + ROWS_A_STATEMENT);
+      await db
+        .insertInto('schedules')
+        .values(rows.map(({ subject, kind }) => ({ subject, kind, last_ms: nowMs, failures: 0 })))
+        .onConflict((c) => c.doNothing())
+        .execute();
+    }
   },
   async ended(subject, kind, failed, nowMs) {
     await db
