@@ -1,5 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { SkippableTest } from '../peers/peers.ts';
 import { type Deployment, describeVariant, startDeployment, type Variant } from './deployment.ts';
 import { type FaultKind, KINDS, kindsOf, NEEDS_MOUNT } from './fault-plan.ts';
@@ -11,10 +12,6 @@ import { faultsOf, type RoundResult, runRound } from './round.ts';
 import { startWorld, type World } from './world.ts';
 
 export type ChaosOptions = Omit<Options, 'help'> & {
-  /** For every process of Millrace. */
-  env?: Record<string, string>;
-  /** Of a test, to be skipped where a peer is missing. */
-  context: SkippableTest;
   onRound?: (result: RoundResult) => void;
   say: (line: string) => void;
 };
@@ -34,11 +31,27 @@ export interface ChaosReport {
   folder?: string;
 }
 
+/** Starts the world, runs the rounds until one fails, and leaves nothing behind unless a failed run is to be kept. */
+export async function runChaos(options: ChaosOptions, context: SkippableTest): Promise<ChaosReport> {
+  const world = await startWorld(context, options.seed);
+  const interrupt = () => void world.stop({ keep: false }).finally(() => process.exit(130));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  let report: ChaosReport | undefined;
+  try {
+    report = await runRounds(world, options);
+    return report;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    const keep = options.keep && report?.rounds.at(-1)?.failure !== undefined;
+    if (keep) report!.folder = world.root;
+    await world.stop({ keep });
+  }
+}
+
 /** Runs the rounds until one fails. */
-export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+export async function runRounds(world: World, options: ChaosOptions): Promise<ChaosReport> {
   const { seed, from, rounds, together, say } = options;
   const report: ChaosReport = { seed, rounds: [], restarts: 0, leaseLosses: 0, requests: {}, leftOut: [] };
-  const world = await startWorld(options.context, seed);
   try {
     const wanted = options.only ?? KINDS;
     report.leftOut = world.disks === undefined ? wanted.filter((kind) => NEEDS_MOUNT.includes(kind)) : [];
@@ -53,13 +66,18 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     report.requests = world.storeProxy.counts();
     report.leaseLosses = await countLeaseLosses(world);
   } finally {
-    const failed = report.rounds.at(-1)?.failure !== undefined;
-    if (failed && options.keep) report.folder = world.root;
-    await world.stop({ keep: failed && options.keep });
     if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
   }
   return report;
 }
+
+const brokenBuild = (name: string | undefined): Record<string, string> =>
+  name === undefined
+    ? {}
+    : {
+        NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, '../system/broken-build.ts')).href}`,
+        MILLRACE_BROKEN_BUILD: name,
+      };
 
 /** Faults need no apology where nobody may mount, but somebody must notice. */
 function leaveOut(kinds: FaultKind[], why: string, asked: boolean, say: (line: string) => void): void {
@@ -84,7 +102,7 @@ async function runTogether(
   report: ChaosReport,
   options: ChaosOptions & { kinds: readonly FaultKind[]; round: number; end: number },
 ): Promise<void> {
-  const { seed, together, kinds, end, env = {} } = options;
+  const { seed, together, kinds, end } = options;
   const variant = variantOf(seed, options.round, together);
   const name = `d${Math.floor(options.round / together)}`;
   const long = `${name}_long`;
@@ -97,7 +115,7 @@ async function runTogether(
       ...{ flowMs: 0, caughtUpMs: 0, comparedMs: 0 },
     };
     try {
-      deployment ??= await startDeployment(world, name, variant, env);
+      deployment ??= await startDeployment(world, name, variant, brokenBuild(options.broken));
       readers ??= startReaders(world, name);
       const targets = deployment.processes.map(({ id }) => id);
       result.faults = faultsOf(seed, round, kindsOf(variant.backend, kinds), targets);

@@ -77,7 +77,8 @@ export async function startDeployment(
   ) as Record<(typeof SERVICE_NAMES)[number], number[]>;
   const catalogPorts = free.splice(0, replicas);
   const services = defineServices({
-    ...{ folder, ports, catalogPorts, commitIntervalMs: 1_000, logLevel: 'info' },
+    ...{ folder, ports, catalogPorts, commitIntervalMs: 1_000, logLevel: 'info', separate: true },
+    ...{ traces: 'none', metricsPort: 0 },
     ...{ logStoreUri, warehouseUri, schemaSourceUri: pathToFileURL(world.schemaDir).href, isDemo: false },
     database: isEmbedded ? undefined : await world.createDatabase(name),
   });
@@ -88,7 +89,7 @@ export async function startDeployment(
     const reader = definition.name === 'parquet-converter' && throughReader ? { logStoreUri: '' } : {};
     const topics = [{ pattern: `${name}_.+`, namespace: NAMESPACE, commitIntervalMs: 1_000 }];
     const rules = definition.name === 'metadata-discovery' ? { topics } : {};
-    const settings = { ...definition.settings, traces: 'none', ...SETTINGS[definition.name], ...reader, ...rules };
+    const settings = { ...definition.settings, ...SETTINGS[definition.name], ...reader, ...rules };
     const id = `${definition.name}/${instance}`;
     return createServiceProcess({
       id,

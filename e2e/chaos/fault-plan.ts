@@ -12,6 +12,7 @@ export const FAULT_KINDS = {
   'database-full': "PostgreSQL's disk is full",
   'store-faults': 'many requests to the object store fail, are torn, reset, or done with the answer lost',
   'store-down': 'every request to the object store fails',
+  'store-stale': 'half of the listings lack what was written in the last two seconds',
   'store-full': "the object store's disk is full",
   'disk-full': 'the disk of the embedded state (SQLite) and of the warehouse folder is full',
 } as const;
@@ -60,7 +61,7 @@ export function planFaults(
 
 function durationOf(kind: FaultKind, random: Random, leaseMs: number): number {
   if (kind === 'stop') return Math.round(leaseMs * (1.3 + random.fraction()));
-  if (kind === 'store-faults') return random.whole(800, 3_000);
+  if (kind === 'store-faults' || kind === 'store-stale') return random.whole(800, 3_000);
   return /^(kill|roll)/.test(kind) ? 0 : random.whole(300, 1_500);
 }
 

@@ -58,6 +58,11 @@ export async function inject(fault: Fault, world: World, { processes }: Deployme
     },
     'store-faults': () => failing(FAILING_SHARE),
     'store-down': () => failing(1),
+    async 'store-stale'() {
+      world.storeProxy.stale(0.5, 2_000);
+      await sleep(durationMs);
+      world.storeProxy.stale(0, 0);
+    },
     'store-full': () => full(world.disks?.store),
     'disk-full': () => full(world.disks?.embedded),
   };

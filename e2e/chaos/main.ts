@@ -1,5 +1,6 @@
 import { runChaos } from './chaos.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
+import type { RoundResult } from './round.ts';
 import { describeRound, renderSummary } from './summary.ts';
 
 const say = (line: string): void => console.error(`${new Date().toTimeString().slice(0, 8)} ${line}`);
@@ -19,25 +20,23 @@ const { seed, from, rounds } = options;
 say(`seed ${seed}, rounds ${from} to ${from + rounds - 1}; the broker, PostgreSQL and the S3 server start`);
 try {
   let done = 0;
-  const report = await runChaos({
-    ...options,
-    context: {
+  const onRound = (result: RoundResult) => say(describeRound(result, ++done, rounds));
+  const report = await runChaos(
+    { ...options, onRound, say },
+    {
       skip(reason) {
         throw new Error(reason);
       },
     },
-    onRound: (result) => say(describeRound(result, ++done, rounds)),
-    say,
-  });
+  );
   console.log(renderSummary(report));
   const last = report.rounds.at(-1)!;
   if (last.failure !== undefined) {
+    // The flags that decide what happens go with the seed.
+    const isTold = (word: string | undefined) => /^--(only|together|timeout|broken)(=|$)/.test(word ?? '');
     const also = process.argv
       .slice(2)
-      .filter(
-        (word, at, all) =>
-          /^--(only|together|timeout)/.test(all[at - 1] ?? '') || /^--(only|together|timeout)/.test(word),
-      );
+      .filter((word, at, all) => isTold(word) || (/^--[a-z]+$/.test(all[at - 1] ?? '') && isTold(all[at - 1])));
     console.log(`\nRound ${last.round} failed:\n${last.failure}\n`);
     console.log(`Again: npm run chaos -- --seed ${seed} --from ${last.round} --rounds 1 --keep ${also.join(' ')}`);
     console.log(report.folder === undefined ? '--keep keeps its logs and tables.' : `Kept: ${report.folder}`);

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { BREAKS } from '../system/broken-build.ts';
 import { FAULT_KINDS, type FaultKind, KINDS } from './fault-plan.ts';
 
 export interface Options {
@@ -10,6 +11,8 @@ export interface Options {
   /** Rounds that one deployment lives. */
   together: number;
   timeoutMs: number;
+  /** Name of a broken build. */
+  broken: string | undefined;
   json: string | undefined;
   keep: boolean;
   help: boolean;
@@ -22,7 +25,7 @@ storage (now and then on SQLite and a folder, or two replicas of each), while a 
 flow, are committed, aborted and cut off, and maintenance compacts, expires and sweeps every few seconds. In each round
 two to five faults happen at moments that the seed decides; then everything must catch up, "millrace verify --rows" must
 pass, and the Iceberg table (PyIceberg) and the Delta table (delta-rs) must equal, value by value, what kafka-python and
-fastavro find in the log. Every ${5} rounds the deployment is drained (exit codes 0), nothing may be left over in the
+fastavro find in the log. Every few rounds the deployment is drained (exit codes 0), nothing may be left over in the
 warehouse, and the next one begins.
 
   --rounds N      how many (default 10)
@@ -31,6 +34,7 @@ warehouse, and the next one begins.
   --only KINDS    only these faults, comma-separated
   --together N    rounds that one deployment lives (default 5)
   --timeout S     seconds within which everything must catch up after a round's faults (default 60)
+  --broken NAME   the services run with an invariant broken, which must be caught: ${Object.keys(BREAKS).join(', ')}
   --json FILE     writes each round's faults, times, rows and failure
   --keep          keeps the folder of a failed run: logs, state, tables, the log
   --help
@@ -49,10 +53,12 @@ export function parseOptions(argv: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...argv],
     options: {
-      ...{ rounds: text, seed: text, from: text, only: text, together: text, timeout: text, json: text },
+      ...{ rounds: text, seed: text, from: text, only: text, together: text, timeout: text, broken: text, json: text },
       ...{ keep: flag, help: flag },
     },
   });
+  if (values.broken !== undefined && !Object.hasOwn(BREAKS, values.broken))
+    throw new Error(`--broken ${values.broken}: write one of ${Object.keys(BREAKS).join(', ')}`);
   return {
     rounds: wholeNumber('--rounds', values.rounds, 1) ?? 10,
     seed: wholeNumber('--seed', values.seed, 0) ?? Date.now() % 1_000_000,
@@ -60,6 +66,7 @@ export function parseOptions(argv: readonly string[]): Options {
     only: values.only?.split(',').map(faultKind),
     together: wholeNumber('--together', values.together, 1) ?? 5,
     timeoutMs: 1_000 * (wholeNumber('--timeout', values.timeout, 1) ?? 60),
+    broken: values.broken,
     ...{ json: values.json, keep: values.keep, help: values.help },
   };
 }
