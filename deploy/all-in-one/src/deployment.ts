@@ -16,6 +16,7 @@ export interface DeploymentOptions {
   /** Every service in a process of its own. */
   separate: boolean;
   commitIntervalMs: number;
+  ownerLeaseMs: number;
   logLevel: string;
   /** Where spans go; the first port of /metrics, 0: none. */
   traces: string;

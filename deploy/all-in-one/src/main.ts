@@ -46,6 +46,7 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
   const commitIntervalMs = Number(
     setting('MILLRACE_COMMIT_INTERVAL_MS', '2000', isNumber(1e12), 'milliseconds, 1000 or more'),
   );
+  const ownerLeaseMs = Number(setting('MILLRACE_OWNER_LEASE_MS', '15000', isNumber(1e12), 'milliseconds, 500 or more'));
   const metricsPort = Number(setting('MILLRACE_METRICS_PORT', '0', isNumber(65_000), '0 to 65000'));
   const folder = openDataFolder(dataDirOf(undefined));
   const traces = process.env['MILLRACE_TRACES'] ?? folder.traceFile;
@@ -67,6 +68,7 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
       replicas,
       separate,
       commitIntervalMs,
+      ownerLeaseMs,
       logLevel,
       traces,
       metricsPort,

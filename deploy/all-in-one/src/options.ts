@@ -74,7 +74,8 @@ Environment:
   MILLRACE_TRACES         where spans go: a file, otlp or none (default <data dir>/run/traces.jsonl)
   MILLRACE_METRICS_PORT   port of Prometheus' /metrics; each further process takes the next one (default 0: none)
   OTEL_EXPORTER_OTLP_ENDPOINT, …   the collector, for MILLRACE_TRACES=otlp, as OpenTelemetry has them
-  MILLRACE_COMMIT_INTERVAL_MS   how often the demo's tables are committed at the least (default 2000)`,
+  MILLRACE_COMMIT_INTERVAL_MS   how often the demo's tables are committed at the least (default 2000)
+  MILLRACE_OWNER_LEASE_MS   after which the work of a replica that is not heard of goes to the others (default 15000)`,
     )
     .parse(argv, { from: 'user' });
   const options = command.opts<Omit<Options, 'converters'> & { converters?: number }>();

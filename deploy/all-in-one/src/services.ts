@@ -42,6 +42,8 @@ export interface Wiring {
   schemaSourceUri: string;
   /** PostgreSQL's URL; absent: SQLite files. */
   database: string | undefined;
+  /** After which a replica that is not heard of loses its work; default 15 s. */
+  ownerLeaseMs?: number;
   /** Whether the demo's topics are enabled by themselves. */
   isDemo: boolean;
 }
@@ -76,7 +78,12 @@ export function defineServices(wiring: Wiring): ServiceDefinition[][] {
     ports[name].map((port, replica) => {
       const isOwnProcess = wiring.separate || name === 'parquet-converter';
       const metrics = isOwnProcess && metricsPort !== 0 ? { metricsPort: ++metricsPort } : {};
-      const all = { ...common, ...metrics, port, ...settings, ...own(replica) };
+      // A replica that starts again under its name goes on at once.
+      const owner =
+        'replicaName' in schema.shape
+          ? { replicaName: `replica-${replica + 1}`, ownerLeaseMs: wiring.ownerLeaseMs ?? 15_000 }
+          : {};
+      const all = { ...common, ...metrics, port, ...owner, ...settings, ...own(replica) };
       return {
         name,
         envPrefix: module.ENV_PREFIX,
