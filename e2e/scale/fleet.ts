@@ -61,6 +61,9 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
     warehouseUri: `file://${folder.warehouse}`,
     schemaSourceUri: `file://${folder.schemas}`,
     database: options.database,
+    traces: folder.traceFile,
+    metricsPort: 0,
+    separate: true,
     isDemo: false,
   }).flat();
   const catalogUri = `http://127.0.0.1:${catalogPort}`;
