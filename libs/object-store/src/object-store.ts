@@ -63,3 +63,6 @@ export interface ObjectStore {
   /** The key of a full URI under this store's root; an `invalid` error otherwise. */
   keyOf(uri: string): string;
 }
+
+/** Resolves when the store answers this process's credentials; what a service's readiness rests on. */
+export const askStore = (store: ObjectStore, signal: AbortSignal): Promise<unknown> => store.head('.millrace', signal);
