@@ -102,6 +102,12 @@ export const metadataDiscoveryConfig = z.object({
     .min(1_024)
     .default(134_217_728)
     .describe("bytes of a data file that splits aim at (parquet-converter's targetFileBytes)"),
+  pendingSplits: z
+    .number()
+    .int()
+    .min(1)
+    .default(64)
+    .describe('splits of a partition that may wait at a time; planning goes on as they are converted'),
   leaseMs: z.number().int().min(1_000).default(60_000).describe('milliseconds that a lease lasts without heartbeat'),
   maxAttempts: z.number().int().min(1).default(5).describe('tries of one split before its table is suspended'),
   backoffMs: z.number().int().min(0).default(1_000).describe('milliseconds before the second try of a split'),

@@ -19,6 +19,8 @@ export interface PlanOptions {
   splitBytes: number;
   /** Bytes between the places where a segment may be cut. */
   pointBytes: number;
+  /** Splits of one partition that may wait at a time: further ones are planned when these are done. */
+  pendingSplits: number;
   settleMs: number;
   nowMs: number;
   passBroken: boolean;
@@ -33,8 +35,6 @@ export interface PartitionPlan {
   broken?: MillraceError;
 }
 
-/** Splits of one partition that may wait at a time: further ones are planned when these are done. */
-const MOST_PENDING = 64;
 const SPANS_A_LOOK = 256;
 
 /** Reads what the plan of a partition needs of its segments, and remembers it while they stay as they are. */
@@ -163,7 +163,7 @@ export function segmentReading(store: ObjectStore): SegmentReading {
       const { signal } = options;
       const chain: Chain = await chainSegments(segments, from, {
         ...options,
-        maxSpans: pending >= MOST_PENDING ? 0 : SPANS_A_LOOK,
+        maxSpans: pending >= options.pendingSplits ? 0 : SPANS_A_LOOK,
         endOf: (segment) => endOf(segments, segment, signal),
       });
       const newest = segments.at(-1)!;
@@ -172,7 +172,7 @@ export function segmentReading(store: ObjectStore): SegmentReading {
       const stable = reached === undefined ? from : await stableOffset(segments, reached, chain.spans.length, signal);
       const spans = limitSpans(chain.spans, stable);
       const drafts = draftSplits(await cut(spans, options.pointBytes, signal), from, options.splitBytes);
-      const chosen = choosePlanned(drafts, options.splitBytes, pending, MOST_PENDING - pending);
+      const chosen = choosePlanned(drafts, options.splitBytes, pending, options.pendingSplits - pending);
       const splits = [];
       for (const draft of chosen) splits.push(toPlanned(draft, await abortKeys(draft, segments, signal)));
       const end = chosen.at(-1)?.endOffset ?? from;

@@ -46,6 +46,7 @@ export interface TopicEffectDeps {
   ledger: Signal;
   splitBytes: number;
   fileBytes: number;
+  pendingSplits: number;
   settleMs: number;
   schemaPollMs: number;
   /** Told how much of the topic's work its actor has seen under way. */
@@ -133,6 +134,7 @@ export function topicEffects(name: string, deps: TopicEffectDeps) {
   const planOptions = async (topic: LedgerTopic, signal: AbortSignal) => ({
     splitBytes: await adaptedSplitBytes(topic.tableUuid),
     pointBytes: deps.splitBytes / 8,
+    pendingSplits: deps.pendingSplits,
     settleMs: deps.settleMs,
     nowMs: deps.clock.now(),
     passBroken: topic.settings.errorPolicy !== ErrorPolicy.SUSPEND,

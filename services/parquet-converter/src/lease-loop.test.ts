@@ -115,6 +115,17 @@ test('a drain gives back both splits that it has', async () => {
   expect(events.sort()).toEqual(['leased 1', 'leased 2', 'released 1', 'released 2']);
 });
 
+test('a reader that has too much to do is asked again, and then the split is given back without blame', async () => {
+  let tries = 0;
+  const { loop, events } = startWorld(1, async () => {
+    tries++;
+    throw new MillraceError('exhausted', '32 reads are under way: try again', { code: 'too-many-reads' });
+  });
+  await expect.poll(() => events, { timeout: 20_000 }).toEqual(['leased 1', 'released 1']);
+  expect(tries).toBe(4);
+  await loop.stop();
+});
+
 const stale = () => new MillraceError('stale-lease', 'the lease has ended');
 
 test.each([

@@ -32,10 +32,15 @@ export interface LeaseLoop {
 
 /** After a failed request for work; long enough not to be a storm, short enough that a restart is not noticed. */
 const PAUSE_MS = 500;
+/** What a request for work gets at a drain: an answer that is on its way is a lease that would be left to its time-out. */
+const LAST_ANSWER_MS = 250;
+/** Codes of `exhausted`: another service refuses because of its own load. */
+const OVERLOAD = new Set(['too-many-calls', 'too-many-reads']);
 
 export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
   const { splits, owner, waitMs, clock, logger } = options;
   const draining = new AbortController();
+  const unasked = new AbortController();
   const released = new AbortController();
   const turns = createTurns(1);
 
@@ -43,7 +48,7 @@ export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
     const askedMs = clock.now();
     try {
       // Room for the answer on top of the wait.
-      const call = { signal: draining.signal, timeoutMs: waitMs + 10_000 };
+      const call = { signal: unasked.signal, timeoutMs: waitMs + 10_000 };
       const { lease } = await untraced(() => splits.leaseSplit({ owner, waitMs }, call));
       if (lease?.split !== undefined) return lease;
     } catch (thrown) {
@@ -97,9 +102,12 @@ export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
   return {
     async stop() {
       draining.abort();
-      const timer = setTimeout(() => released.abort(), options.drainMs);
+      const timers = [
+        setTimeout(() => unasked.abort(), LAST_ANSWER_MS),
+        setTimeout(() => released.abort(), options.drainMs),
+      ];
       await running;
-      clearTimeout(timer);
+      for (const timer of timers) clearTimeout(timer);
     },
   };
 }
@@ -163,11 +171,11 @@ async function runLease(
       return;
     }
     const error = toMillraceError(thrown);
-    if (released.aborted) outcome = 'released';
-    const report = released.aborted
-      ? { splitId, epoch, released: true }
-      : { splitId, epoch, error: errorToDetail(error) };
-    if (!released.aborted) log.error({ code: error.code, reason: error.message, ...error.context }, 'split failed');
+    // A drain, or a service that has too much to do: no fault of the split, so it is no attempt.
+    const isReleased = released.aborted || OVERLOAD.has(error.code);
+    if (isReleased) outcome = 'released';
+    const report = isReleased ? { splitId, epoch, released: true } : { splitId, epoch, error: errorToDetail(error) };
+    if (!isReleased) log.error({ code: error.code, reason: error.message, ...error.context }, 'split failed');
     await retry(() => splits.failSplit(report, { timeoutMs: 5_000 }), { retries: released.aborted ? 0 : 3 }).catch(
       (failure) => {
         if (!isKind(failure, 'stale-lease')) throw failure;
