@@ -41,6 +41,18 @@ export const icebergCatalogConfig = z.object({
     .min(65_536)
     .default(33_554_432)
     .describe('bytes of the largest request body that the REST API takes'),
+  restRequests: z
+    .number()
+    .int()
+    .min(1)
+    .default(256)
+    .describe('requests of the REST API at a time; more are answered 429'),
+  restBodiesBytes: z
+    .number()
+    .int()
+    .min(65_536)
+    .default(134_217_728)
+    .describe('bytes of request bodies that the REST API has in memory at a time; more are answered 429'),
   orphanAgeMs: z
     .number()
     .int()

@@ -1,11 +1,12 @@
 import { type Clock, systemClock } from '@millrace/base';
+import { askDatabase } from '@millrace/database';
 import { tableFiles } from '@millrace/iceberg';
 import { runProjector } from '@millrace/ledger';
-import { openStore } from '@millrace/object-store';
+import { askStore, openStore } from '@millrace/object-store';
 import { defaultReplicaName, ownerStore } from '@millrace/ownership';
 import { TableFormat } from '@millrace/proto/common';
 import { LedgerService } from '@millrace/proto/metadata_discovery';
-import { type Client, createClient, type RunningService, serve } from '@millrace/rpc';
+import { type Client, connectionCheck, createClient, type RunningService, serve } from '@millrace/rpc';
 import { createLogger } from '@millrace/telemetry';
 import { openCatalogDatabase } from './catalog-database.ts';
 import type { IcebergCatalogConfig } from './config.ts';
@@ -81,6 +82,11 @@ export async function createIcebergRestCatalog(
       transport: config,
       maxCalls: config.maxCalls,
       services: [service],
+      ready: [
+        { what: 'the database', check: () => askDatabase(database.db) },
+        { what: `the warehouse ${warehouse.uri}`, once: true, check: (signal) => askStore(warehouse, signal) },
+        ...(deps.ledger === undefined ? [connectionCheck('metadata-discovery', config.discoveryAddress, config)] : []),
+      ],
     });
     closing.push(() => server.stop(config.drainMs));
     logger.info({ catalogUri }, 'REST API listening');

@@ -7,6 +7,7 @@ import { httpStatusOf } from '@millrace/rpc';
 import { failSpan, type Logger, record, withSpan } from '@millrace/telemetry';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { IcebergCatalogConfig } from './config.ts';
+import { boundLoad } from './rest-load.ts';
 
 export interface RestServer {
   app: FastifyInstance;
@@ -55,6 +56,7 @@ export async function startRest(config: IcebergCatalogConfig, routes: Route[], l
       done(error as Error);
     }
   });
+  boundLoad(app, config);
   app.addHook('onRequest', async (request) => checkToken(request, token));
   app.setErrorHandler((thrown, _request, reply) => {
     const { status, type, error } = describeError(thrown);
@@ -172,6 +174,7 @@ const TYPE_BY_STATUS: Record<number, string> = {
   404: 'NotFoundException',
   406: 'UnsupportedOperationException',
   409: 'CommitFailedException',
+  413: 'BadRequestException',
   429: 'TooManyRequestsException',
   503: 'ServiceUnavailableException',
 };

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { get } from 'node:https';
+import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { testDatabaseUrl } from '@millrace/database/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -262,5 +263,35 @@ describe('the server', () => {
       await secure.stop();
     }
     delete process.env['MILLRACE_TEST_TOKEN'];
+  });
+
+  test('requests and bodies at a time are bounded: more are answered 429, later ones again', async () => {
+    const base = { databaseUrl: testDatabaseUrl(), warehouseUri: `${fixture.root}/w4`, restPort: 0, port: 0 };
+    const limits = { restRequests: 5, restBodiesBytes: 100_000, bodyLimitBytes: 65_536 };
+    const small = await createIcebergRestCatalog(icebergCatalogConfig.parse({ ...base, ...limits }), fixture);
+    const { port } = new URL(small.catalogUri);
+    /** A request whose body does not come. */
+    const hold = async (length: number) => {
+      const socket = connect(Number(port), '127.0.0.1');
+      socket.write(`POST /v1/namespaces HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n{`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return socket;
+    };
+    const flood = async (count: number, body: string | undefined) => {
+      const answers = Array.from({ length: count }, async () => {
+        const method = body === undefined ? 'GET' : 'POST';
+        const response = await fetch(`${small.catalogUri}/v1/namespaces`, { method, ...(body && { body }) });
+        return [response.status, ((await response.json()) as Json).error?.type];
+      });
+      return [...new Set((await Promise.all(answers)).map(String))];
+    };
+    const large = await hold(65_000);
+    expect(await flood(10, 'x'.repeat(60_000))).toEqual(['429,TooManyRequestsException']);
+    const held = await Promise.all([hold(10), hold(10), hold(10), hold(10)]);
+    expect(await flood(10, undefined)).toEqual(['429,TooManyRequestsException']);
+    for (const socket of [large, ...held]) socket.destroy();
+    await expect.poll(() => flood(1, undefined)).toEqual(['200,']);
+    expect(await flood(1, 'x'.repeat(70_000))).toEqual(['413,BadRequestException']);
+    await small.stop();
   });
 });
