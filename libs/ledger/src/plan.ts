@@ -3,7 +3,8 @@ import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/p
 import { MillraceError } from '@millrace/base';
 import { transact } from '@millrace/database';
 import { type SegmentRangeSchema, type Split, SplitSchema } from '@millrace/proto/metadata_discovery';
-import type { LedgerDb } from './ledger-database.ts';
+import type { Selectable } from 'kysely';
+import type { LedgerDb, LedgerSchema } from './ledger-database.ts';
 
 export interface PartitionRow {
   partition: number;
@@ -30,14 +31,16 @@ export async function listPartitions(db: LedgerDb, tableUuid: string): Promise<P
     .where('table_uuid', '=', tableUuid)
     .orderBy('partition')
     .execute();
-  return rows.map((row) => ({
-    partition: row.partition,
-    startOffset: row.start_offset,
-    committedOffset: row.committed_offset,
-    plannedOffset: row.planned_offset,
-    sourceEndOffset: row.source_end_offset,
-  }));
+  return rows.map(toPartition);
 }
+
+export const toPartition = (row: Selectable<LedgerSchema['partitions']>): PartitionRow => ({
+  partition: row.partition,
+  startOffset: row.start_offset,
+  committedOffset: row.committed_offset,
+  plannedOffset: row.planned_offset,
+  sourceEndOffset: row.source_end_offset,
+});
 
 /** Makes the partition known; the table covers it from `startOffset`. A partition that is known stays as it is. */
 export async function addPartition(

@@ -44,18 +44,24 @@ export async function getTable(db: LedgerDb, table: TableName | undefined) {
   return toLedgerTable({ ...row, schema_json });
 }
 
-/** What a table holds now, and what was left out on the way. */
-export async function tableTotals(db: LedgerDb, tableUuid: string) {
-  const row = await db.selectFrom('tables').selectAll().where('table_uuid', '=', tableUuid).executeTakeFirstOrThrow();
-  return {
-    version: row.version,
-    recordCount: row.record_count,
-    fileCount: row.file_count,
-    sizeBytes: row.size_bytes,
-    skippedCount: row.skipped_count,
-    deadLetterCount: row.dead_letter_count,
-  };
+/** What a table holds, and what was left out on the way. */
+export interface TableTotals {
+  version: number;
+  recordCount: number;
+  fileCount: number;
+  sizeBytes: number;
+  skippedCount: number;
+  deadLetterCount: number;
 }
+
+export const toTotals = (row: TableRow): TableTotals => ({
+  version: row.version,
+  recordCount: row.record_count,
+  fileCount: row.file_count,
+  sizeBytes: row.size_bytes,
+  skippedCount: row.skipped_count,
+  deadLetterCount: row.dead_letter_count,
+});
 
 /** Tables by id, from after the token. */
 export async function listTables(

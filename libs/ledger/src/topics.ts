@@ -239,9 +239,18 @@ export async function bindTopicId(db: LedgerDb, topic: string, topicId: string):
     .execute();
 }
 
-/** Every topic that was enabled, by name, dropped ones included. */
-export async function listTopics(db: LedgerDb): Promise<LedgerTopic[]> {
-  return (await selectTopics(db).orderBy('topics.topic').execute()).map(toTopic);
+/** Topics that are enabled, by name; at most `limit` after one. */
+export async function listTopics(
+  db: LedgerDb,
+  { after = '', limit }: { after?: string; limit?: number } = {},
+): Promise<LedgerTopic[]> {
+  const rows = await selectTopics(db)
+    .where('topics.state', '!=', TopicState.DROPPED)
+    .where('topics.topic', '>', after)
+    .orderBy('topics.topic')
+    .$if(limit !== undefined, (query) => query.limit(limit!))
+    .execute();
+  return rows.map(toTopic);
 }
 
 function toTopic(

@@ -14,14 +14,14 @@ import { currentTraceparent } from '@millrace/telemetry';
 import type { Discovery } from './discovery.ts';
 import { checkSettings, enableTopic } from './enable.ts';
 import { pageSize } from './page.ts';
-import { topicStatus } from './topic-status.ts';
+import { topicStatuses } from './topic-status.ts';
 
 /** proto ↔ ledger: topics and the tables they feed. */
 export function topicService(discovery: Discovery) {
   const { db, clock } = discovery;
   const when = () => ({ nowMs: clock.now(), traceparent: currentTraceparent() });
-  const statusOf = (topic: LedgerTopic) => topicStatus(db, topic, discovery.sourceError(topic.topic));
-  const answer = async (topic: LedgerTopic) => ({ status: await statusOf(topic) });
+  const statusesOf = (topics: LedgerTopic[]) => topicStatuses(db, topics, discovery.sourceError);
+  const answer = async (topic: LedgerTopic) => ({ status: (await statusesOf([topic]))[0]! });
   return implement(TopicService, {
     async enableTopic(request, call) {
       const topic = await enableTopic(discovery, request, call.signal);
@@ -65,18 +65,14 @@ export function topicService(discovery: Discovery) {
     },
     async listTopics(request) {
       const size = pageSize(request.pageSize, 100, 1_000);
-      const all = await listTopics(db);
-      const live = all.filter((topic) => topic.state !== TopicState.DROPPED);
-      const rest = live.filter((topic) => topic.topic > request.pageToken);
-      const page = rest.slice(0, size);
-      const topics = [];
-      for (const topic of page) topics.push(await statusOf(topic));
-      const enabled = new Set(live.map(({ topic }) => topic));
+      const found = await listTopics(db, { after: request.pageToken, limit: size + 1 });
+      const page = found.slice(0, size);
       const wanted = request.includeAvailable && request.pageToken === '';
+      const enabled = new Set(wanted ? (await listTopics(db)).map(({ topic }) => topic) : []);
       return {
-        topics,
+        topics: await statusesOf(page),
         available: wanted ? discovery.available().filter((topic) => !enabled.has(topic)) : [],
-        nextPageToken: rest.length > page.length ? page.at(-1)!.topic : '',
+        nextPageToken: found.length > page.length ? page.at(-1)!.topic : '',
       };
     },
   });

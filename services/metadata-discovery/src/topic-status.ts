@@ -1,17 +1,30 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { type LedgerDb, type LedgerTopic, listPartitions, pendingWork, tableTotals } from '@millrace/ledger';
+import { type LedgerDb, type LedgerTopic, readProgress } from '@millrace/ledger';
 import type { ErrorDetail } from '@millrace/proto/common';
 import type { TopicStatusSchema } from '@millrace/proto/metadata_discovery';
 
-/** A topic as the ledger has it; `sourceError` is what its actor last saw. */
-export async function topicStatus(
+type TopicStatusInit = MessageInitShape<typeof TopicStatusSchema>;
+
+/** Topics as the ledger has them, in their order; `sourceError` is what a topic's actor last saw. */
+export async function topicStatuses(
   db: LedgerDb,
+  topics: readonly LedgerTopic[],
+  sourceError: (topic: string) => ErrorDetail | undefined,
+): Promise<TopicStatusInit[]> {
+  const progress = await readProgress(
+    db,
+    topics.map(({ tableUuid }) => tableUuid),
+  );
+  return topics.map((topic) => statusOf(topic, progress.get(topic.tableUuid)!, sourceError(topic.topic)));
+}
+
+type Progress = Awaited<ReturnType<typeof readProgress>> extends Map<string, infer P> ? P : never;
+
+function statusOf(
   topic: LedgerTopic,
+  { partitions, pendingSplits, totals }: Progress,
   sourceError: ErrorDetail | undefined,
-): Promise<MessageInitShape<typeof TopicStatusSchema>> {
-  const partitions = await listPartitions(db, topic.tableUuid);
-  const work = await pendingWork(db, topic.tableUuid);
-  const totals = await tableTotals(db, topic.tableUuid);
+): TopicStatusInit {
   const lag = partitions.reduce((sum, row) => sum + Math.max(row.sourceEndOffset - row.committedOffset, 0), 0);
   const error = topic.error ?? sourceError;
   return {
@@ -34,7 +47,7 @@ export async function topicStatus(
     sizeBytes: BigInt(totals.sizeBytes),
     skippedCount: BigInt(totals.skippedCount),
     deadLetterCount: BigInt(totals.deadLetterCount),
-    pendingSplits: work.waiting + work.leased + work.converted,
+    pendingSplits,
     location: topic.location,
     lastCommitMs: BigInt(topic.lastCommitMs),
   };
