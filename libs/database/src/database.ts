@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { MillraceError, systemClock, toMillraceError } from '@millrace/base';
-import { Kysely } from 'kysely';
+import { Kysely, sql } from 'kysely';
 import { type Migration, migrate } from './migrations.ts';
 import { type PostgresOptions, postgresDialect } from './postgres-dialect.ts';
 import { postgresSignals } from './postgres-signals.ts';
@@ -72,3 +72,7 @@ function sqlitePath(url: string): string {
   }
   return path;
 }
+
+/** Resolves when the database answers; what a service's readiness rests on. */
+// biome-ignore lint/suspicious/noExplicitAny: whatever its tables are
+export const askDatabase = (db: Kysely<any>): Promise<unknown> => sql`select 1`.execute(db);

@@ -7,6 +7,7 @@ import { beginCall } from './call-telemetry.ts';
 import { clientCredentials } from './credentials.ts';
 import { channelOptions } from './limits.ts';
 import { statusToError } from './status.ts';
+import { targetOf } from './target.ts';
 
 export interface ClientOptions {
   /** Deadline of unary calls that name none. */
@@ -29,7 +30,7 @@ export function createClient<S extends DescService>(
 ): Client<S> {
   const definition = grpcDefinition(service);
   const channel = new grpc.Client(
-    target(addresses),
+    targetOf(addresses),
     clientCredentials(options.transport ?? {}, service.typeName, addresses),
     channelOptions(service.typeName),
   );
@@ -45,12 +46,6 @@ export function createClient<S extends DescService>(
           });
   }
   return client as Client<S>;
-}
-
-/** Several fixed addresses become an ipv4 target, which grpc-js resolves to all of them. */
-function target(addresses: string): string {
-  const list = addresses.split(',').map((address) => address.trim());
-  return list.length === 1 ? list[0]! : `ipv4:${list.join(',')}`;
 }
 
 type Method = grpc.MethodDefinition<unknown, unknown>;

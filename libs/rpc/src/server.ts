@@ -11,6 +11,7 @@ import { type CallContext, grpcDefinition, type Implementation } from './adapter
 import { beginCall } from './call-telemetry.ts';
 import { serverCredentials } from './credentials.ts';
 import { MAX_CALLS, serverOptions } from './limits.ts';
+import { type ReadinessCheck, watchReadiness } from './readiness.ts';
 import { MalformedRequest } from './request-check.ts';
 import { errorToStatus } from './status.ts';
 
@@ -37,6 +38,8 @@ export interface ServeOptions {
   services: ImplementedService[];
   /** Calls that may run at a time, streams and those that wait included; more are refused with `exhausted`. Default 1,000. */
   maxCalls?: number;
+  /** What must be there before health says SERVING. */
+  ready?: readonly ReadinessCheck[];
 }
 
 export interface RpcServer {
@@ -59,16 +62,19 @@ export function implement<S extends DescService>(service: S, handlers: Implement
   return { service, handlers: wrapped, gate };
 }
 
-/** Serves gRPC with standard health checking (grpc.health.v1) and reflection. */
+/**
+ * Serves gRPC with reflection and standard health checking (grpc.health.v1): the service "liveness" is SERVING as long as
+ * the process answers; "" and each service by its name are while it can do its work, and not while it drains.
+ */
 export async function serve(options: ServeOptions): Promise<RpcServer> {
   const credentials = serverCredentials(options.transport ?? {}, options.name, options.host);
   const server = new grpc.Server(serverOptions);
-  const health = new HealthImplementation({ '': 'SERVING' });
+  const health = new HealthImplementation({ '': 'NOT_SERVING', liveness: 'SERVING' });
   const enter = callGate(options.name, options.maxCalls ?? MAX_CALLS);
   for (const { service, handlers, gate } of options.services) {
     gate.enter = enter;
     server.addService(grpcDefinition(service), inNameOf(options.name, handlers));
-    health.setStatus(service.typeName, 'SERVING');
+    health.setStatus(service.typeName, 'NOT_SERVING');
   }
   health.addToServer(server);
   reflection(options.services.map(({ service }) => service)).addToServer(server);
@@ -89,12 +95,17 @@ export async function serve(options: ServeOptions): Promise<RpcServer> {
         : resolve(bound),
     ),
   );
+  const names = ['', ...options.services.map(({ service }) => service.typeName)];
+  const endWatch = watchReadiness(options.name, options.ready ?? [], (ready) => {
+    for (const name of names) health.setStatus(name, ready ? 'SERVING' : 'NOT_SERVING');
+  });
   return {
     address: `${options.host}:${port}`,
     port,
     async stop(graceMs) {
-      for (const { service } of options.services) health.setStatus(service.typeName, 'NOT_SERVING');
-      health.setStatus('', 'NOT_SERVING');
+      const watchEnds = endWatch();
+      for (const name of names) health.setStatus(name, 'NOT_SERVING');
+      await watchEnds;
       const cut = setTimeout(() => server.forceShutdown(), graceMs);
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       clearTimeout(cut);

@@ -1,9 +1,10 @@
 import { type Clock, systemClock } from '@millrace/base';
 import type { CatalogAdapter, CatalogSettings } from '@millrace/catalogs';
 import { watchLedger } from '@millrace/ledger';
+import { defaultReplicaName } from '@millrace/ownership';
 import { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
 import { LedgerService } from '@millrace/proto/metadata_discovery';
-import { createClient, type RunningService, serve } from '@millrace/rpc';
+import { connectionCheck, createClient, type RunningService, serve } from '@millrace/rpc';
 import { createLogger } from '@millrace/telemetry';
 import type { PublisherConfig } from './config.ts';
 import { observePublications } from './publication-metrics.ts';
@@ -37,6 +38,8 @@ export async function createCatalogPublisher(
     logger,
     projectionTimeoutMs: config.projectionTimeoutMs,
     pace: config,
+    replica: config.replicaName ?? defaultReplicaName(config.port),
+    ownerLeaseMs: config.ownerLeaseMs,
     openAdapter: deps.openAdapter ?? openAdapterWith(config),
   });
   const endMetrics = observePublications(store);
@@ -60,6 +63,10 @@ export async function createCatalogPublisher(
     transport: config,
     maxCalls: config.maxCalls,
     services: [service],
+    ready: [
+      { what: 'the database', check: () => store.integrations() },
+      connectionCheck('metadata-discovery', config.discoveryAddress, config),
+    ],
   }).catch(async (error) => {
     await end();
     throw error;

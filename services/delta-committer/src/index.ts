@@ -4,7 +4,7 @@ import { defaultReplicaName } from '@millrace/ownership';
 import { TableFormat } from '@millrace/proto/common';
 import { LedgerService } from '@millrace/proto/metadata_discovery';
 import { OwnershipService } from '@millrace/proto/ownership';
-import { type Client, createClient, type RunningService, serve } from '@millrace/rpc';
+import { type Client, connectionCheck, createClient, type RunningService, serve } from '@millrace/rpc';
 import { createLogger } from '@millrace/telemetry';
 import type { DeltaCommitterConfig } from './config.ts';
 import { deltaTarget } from './delta-target.ts';
@@ -64,6 +64,7 @@ export async function createDeltaCommitter(
       transport: config,
       maxCalls: config.maxCalls,
       services: [service],
+      ready: deps.ledger === undefined ? [connectionCheck('metadata-discovery', config.discoveryAddress, config)] : [],
     });
     return {
       name: 'delta-committer',

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '@millrace/base';
-import { openDatabase } from '@millrace/database';
-import { type ObjectStore, openStore } from '@millrace/object-store';
+import { askDatabase, openDatabase } from '@millrace/database';
+import { askStore, type ObjectStore, openStore } from '@millrace/object-store';
 import {
   defaultReplicaName,
   liveIncarnations,
@@ -13,7 +13,7 @@ import { DeltaCommitterService } from '@millrace/proto/delta_committer';
 import { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
 import { LedgerService } from '@millrace/proto/metadata_discovery';
 import { ParquetConverterService } from '@millrace/proto/parquet_converter';
-import { createClient, type RunningService, serve } from '@millrace/rpc';
+import { connectionCheck, createClient, type RunningService, serve } from '@millrace/rpc';
 import {
   type JobSchema,
   jobHistory,
@@ -93,6 +93,11 @@ export async function createMaintenanceScheduler(
     transport: config,
     maxCalls: config.maxCalls,
     services,
+    ready: [
+      { what: 'the database', check: () => askDatabase(database.db) },
+      { what: `the warehouse ${store.uri}`, once: true, check: (signal) => askStore(store, signal) },
+      connectionCheck('metadata-discovery', config.discoveryAddress, config),
+    ],
   }).catch(async (error) => {
     await end();
     throw error;

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '@millrace/base';
+import { askDatabase } from '@millrace/database';
 import { openLedger } from '@millrace/ledger';
-import { type ObjectStore, openStore } from '@millrace/object-store';
+import { askStore, type ObjectStore, openStore } from '@millrace/object-store';
 import { defaultReplicaName } from '@millrace/ownership';
 import { type RunningService, serve } from '@millrace/rpc';
 import type { SchemaSource } from '@millrace/schema';
@@ -60,6 +61,10 @@ export async function createMetadataDiscovery(
         splitService(discovery),
         ledgerService(discovery),
         ownershipService(database, clock, discovery.draining),
+      ],
+      ready: [
+        { what: 'the database', check: () => askDatabase(discovery.db) },
+        { what: `the log store ${logStore.uri}`, once: true, check: (signal) => askStore(logStore, signal) },
       ],
     });
     return {

@@ -37,7 +37,12 @@ export function splitService(discovery: Discovery) {
         const lease = await leaseSplit(db, request.owner, clock.now(), leases);
         if (lease !== undefined) {
           waited.abort();
-          return { lease: tracedLease(lease, request.owner) };
+          if (!call.signal.aborted) return { lease: tracedLease(lease, request.owner) };
+          // Whoever asked drains, or is gone: nobody is to wait for a lease that no one knows of.
+          const unheard = { splitId: lease.split!.splitId, epoch: Number(lease.epoch), released: true };
+          await failSplit(db, { ...unheard, error: undefined, nowMs: clock.now() }, leases);
+          discovery.work.notify();
+          return {};
         }
         waiting++;
         await woken;

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { systemClock } from '@millrace/base';
-import { createReadAhead, openStore, type ReadAhead } from '@millrace/object-store';
+import { askStore, createReadAhead, openStore, type ReadAhead } from '@millrace/object-store';
 import { SplitService } from '@millrace/proto/metadata_discovery';
 import { SegmentReaderService } from '@millrace/proto/segment_reader';
-import { createClient, type RunningService, serve } from '@millrace/rpc';
+import { connectionCheck, createClient, type RunningService, serve } from '@millrace/rpc';
 import { createLogger } from '@millrace/telemetry';
 import type { ParquetConverterConfig } from './config.ts';
 import { createDecoderCache } from './decoder-cache.ts';
@@ -25,10 +25,16 @@ export async function createParquetConverter(config: ParquetConverterConfig): Pr
   const reader = createClient(SegmentReaderService, config.segmentReaderAddress, { transport: config });
   const { chunkBytes, aheadBytes, maxBatchBytes, leaseWaitMs, heartbeatMs, drainMs, retries } = config;
   const logStores = new Map<string, ReadAhead>();
+  const ready = [
+    connectionCheck('metadata-discovery', config.discoveryAddress, config),
+    connectionCheck('segment-reader', config.segmentReaderAddress, config),
+  ];
   if (config.logStoreUri !== '') {
     // Batches are copied or decompressed out of a chunk before the next is asked for, so its memory can be used again.
-    const readAhead = createReadAhead(openStore(config.logStoreUri), { chunkBytes, aheadBytes, reuse: true });
+    const store = openStore(config.logStoreUri);
+    const readAhead = createReadAhead(store, { chunkBytes, aheadBytes, reuse: true });
     logStores.set(config.logStoreId, readAhead);
+    ready.push({ what: `the log store ${store.uri}`, once: true, check: (signal) => askStore(store, signal) });
   }
   const deps = { config, splits, reader, logStores, chunkBytes, maxBatchBytes, decoders: createDecoderCache() };
   const server = await serve({
@@ -38,6 +44,7 @@ export async function createParquetConverter(config: ParquetConverterConfig): Pr
     transport: config,
     maxCalls: config.maxCalls,
     services: [parquetConverterService(config)],
+    ready,
   });
   const loops = Array.from({ length: config.concurrency }, (_, i) =>
     startLeaseLoop({

@@ -14,7 +14,12 @@ function startWorld(
   count: number,
   convert: LeaseLoopOptions['convert'],
   drainMs = 1_000,
-  answers: { heartbeatMs?: number; heartbeat?: () => void; complete?: () => Promise<void> } = {},
+  answers: {
+    lease?: () => Promise<void>;
+    heartbeatMs?: number;
+    heartbeat?: () => void;
+    complete?: () => Promise<void>;
+  } = {},
 ) {
   const events: string[] = [];
   let leased = 0;
@@ -22,6 +27,7 @@ function startWorld(
     async leaseSplit(_request: unknown, call: { signal: AbortSignal }) {
       if (leased < count) {
         events.push(`leased ${++leased}`);
+        await answers.lease?.();
         return { lease: { split: { splitId: String(leased) }, epoch: 1n, traceparent: '' } };
       }
       await new Promise((resolve) => call.signal.addEventListener('abort', resolve));
@@ -113,6 +119,16 @@ test('a drain gives back both splits that it has', async () => {
   await settle();
   await loop.stop();
   expect(events.sort()).toEqual(['leased 1', 'leased 2', 'released 1', 'released 2']);
+});
+
+test('a lease that comes in while the loop drains is given back at once', async () => {
+  const answer = deferred();
+  const { loop, events } = startWorld(1, async () => converted, 1_000, { lease: () => answer.promise });
+  await settle();
+  const stopped = loop.stop();
+  answer.resolve();
+  await stopped;
+  expect(events).toEqual(['leased 1', 'released 1']);
 });
 
 test('a reader that has too much to do is asked again, and then the split is given back without blame', async () => {

@@ -81,6 +81,13 @@ export function startLeaseLoop(options: LeaseLoopOptions): LeaseLoop {
     while (!draining.signal.aborted) {
       const lease = await next();
       if (lease === undefined) continue;
+      if (draining.signal.aborted) {
+        const unread = { splitId: lease.split!.splitId, epoch: lease.epoch, released: true };
+        await splits
+          .failSplit(unread, { timeoutMs: 5_000 })
+          .catch((error) => logger.warn({ error, ...unread }, 'a split was left to its time-out'));
+        break;
+      }
       const { splitId, topic } = lease.split!;
       const attributes = { 'millrace.split': splitId, 'millrace.topic': topic, 'millrace.epoch': Number(lease.epoch) };
       let ended!: Promise<void>;

@@ -1,4 +1,4 @@
-import { type ObjectStore, openStore } from '@millrace/object-store';
+import { askStore, type ObjectStore, openStore } from '@millrace/object-store';
 import { type RunningService, serve } from '@millrace/rpc';
 import type { SegmentReaderConfig } from './config.ts';
 import { segmentReaderService } from './service.ts';
@@ -19,6 +19,7 @@ export async function createSegmentReader(
     transport: config,
     maxCalls: config.maxCalls,
     services: [segmentReaderService(config, store)],
+    ready: [{ what: `the log store ${store.uri}`, once: true, check: (signal) => askStore(store, signal) }],
   });
   return { name, address: server.address, stop: () => server.stop(config.drainMs) };
 }
