@@ -33,7 +33,8 @@ warehouse, and the next one begins.
   --from N        the first round's number (default 0): --from 7 --rounds 1 repeats round 7 of the seed
   --only KINDS    only these faults, comma-separated
   --together N    rounds that one deployment lives (default 5)
-  --timeout S     seconds within which everything must catch up after a round's faults (default 60)
+  --timeout S     seconds within which everything must catch up after a round's faults (default 180); half a minute in
+                  which nothing moves is too long anyway
   --broken NAME   the services run with an invariant broken, which must be caught: ${Object.keys(BREAKS).join(', ')}
   --json FILE     writes each round's faults, times, rows and failure
   --keep          keeps the folder of a failed run: logs, state, tables, the log
@@ -65,7 +66,7 @@ export function parseOptions(argv: readonly string[]): Options {
     from: wholeNumber('--from', values.from, 0) ?? 0,
     only: values.only?.split(',').map(faultKind),
     together: wholeNumber('--together', values.together, 1) ?? 5,
-    timeoutMs: 1_000 * (wholeNumber('--timeout', values.timeout, 1) ?? 60),
+    timeoutMs: 1_000 * (wholeNumber('--timeout', values.timeout, 1) ?? 180),
     broken: values.broken,
     ...{ json: values.json, keep: values.keep, help: values.help },
   };

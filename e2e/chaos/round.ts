@@ -36,6 +36,8 @@ export interface RoundOptions {
 
 const FLOW_MS = 4_000;
 const RECORDS = 2_000;
+/** Nothing that Millrace waits for by itself, a backoff or a lease, takes as long. */
+const STILL_MS = 30_000;
 
 export const faultsOf = (
   seed: number,
@@ -81,31 +83,42 @@ export async function runRound(
 export const verify = ({ dataDir }: Deployment, topic: string): Promise<unknown> =>
   commandLine(dataDir, 'verify', `${NAMESPACE}.${topic}`, '--rows');
 
-/** Waits until the ledger and both formats have everything; a table that stops, and a wait that is too long, throw. */
+/**
+ * Waits until the ledger and both formats have everything. A table that stops, everything standing still, and a wait that
+ * is too long throw; what `verify` finds is told too.
+ */
 export async function catchUp(
-  { dataDir }: Deployment,
+  deployment: Deployment,
   names: readonly string[],
   flowed: readonly Flowed[],
   timeoutMs: number,
 ): Promise<TableReport[]> {
-  const deadline = Date.now() + timeoutMs;
+  const startedMs = Date.now();
   let last = 'nothing answered';
-  while (Date.now() < deadline) {
+  let changedMs = startedMs;
+  while (Date.now() - startedMs < timeoutMs && Date.now() - changedMs < STILL_MS) {
+    let now: string;
     try {
-      const all = await reports(dataDir);
+      const all = await reports(deployment.dataDir);
       const tables = names.map((name) => all.get(name));
       const stopped = tables.find((table) => table?.topic?.state === TopicState.SUSPENDED);
       if (stopped !== undefined)
         throw new Error(`${stopped.table.topic} was suspended: ${stopped.topic!.error?.message ?? ''}`);
       if (tables.every((table, at) => isCaughtUp(table, flowed[at]!.ends as Ends))) return tables as TableReport[];
-      last = tables.map((table, at) => shown(names[at]!, table, flowed[at]!)).join('\n');
+      now = tables.map((table, at) => shown(names[at]!, table, flowed[at]!)).join('\n');
     } catch (error) {
       if (!isKind(error, 'unavailable', 'deadline', 'cancelled')) throw error;
-      last = (error as Error).message;
+      now = (error as Error).message;
     }
+    if (now !== last) changedMs = Date.now();
+    last = now;
     await sleep(150);
   }
-  throw new Error(`not caught up within ${timeoutMs / 1000} s:\n${last}`);
+  const proofs = await Promise.all(names.map((name) => verify(deployment, name).catch((error) => error.message)));
+  const how = Date.now() - changedMs < STILL_MS ? 'not caught up' : 'everything stands still, and has not caught up,';
+  throw new Error(
+    `${how} ${Math.round((Date.now() - startedMs) / 1000)} s after the faults:\n${[last, ...proofs].join('\n')}`,
+  );
 }
 
 function shown(name: string, report: TableReport | undefined, { ends }: Flowed): string {
