@@ -75,7 +75,7 @@ async function say(name: string, settings: Record<string, string>, argument?: st
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part) => (text += part));
   const ended = new Promise((resolve) => child.once('close', resolve));
-  for (let waitedMs = 0; waitedMs < 20_000 && child.exitCode === null; waitedMs += 100) {
+  for (let waitedMs = 0; waitedMs < 8_000 && child.exitCode === null; waitedMs += 100) {
     if (text.includes('listening')) {
       await Promise.race([ended, sleep(2_000)]);
       child.kill('SIGTERM');
