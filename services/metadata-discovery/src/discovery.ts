@@ -72,8 +72,9 @@ interface OwnedTopic {
 }
 
 const EXPIRE_EVERY_MS = 1_000;
-/** Looking at the log store takes no more than a quarter of the time, however much lies in it … */
+/** Listing the log store takes no more than a quarter of the time, as long as it takes less than ten seconds … */
 const REST_FACTOR = 3;
+const LONGEST_REST_MS = 30_000;
 /** … and a few per cent of a core: from look to look so long for each topic. */
 const REST_A_TOPIC_MS = 1;
 /** The schema source is asked for so many topics a second at the most: with many topics, each waits longer for its turn. */
@@ -102,7 +103,7 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
   const source = logSource(deps.logStore, clock);
   let listing = new Map<string, LogTopic>();
   let listed = false;
-  let looked = { topics: 0, changes: 0 };
+  let looked = { topics: 0, changes: 0, listMs: 0 };
   let listingError: ErrorDetail | undefined;
 
   const ownership = startOwnership({
@@ -213,7 +214,9 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
 
   /** Tells the topics that have something to do: what is as it was costs next to nothing, however many there are. */
   async function lookOnce(): Promise<void> {
+    const startedMs = clock.now();
     listing = await source.list(stopped.signal);
+    const listMs = clock.now() - startedMs;
     listed = true;
     listingError = undefined;
     forgetSegments();
@@ -240,7 +243,7 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
       }
       topic.settings = settings;
     }
-    looked = { topics: all.length, changes };
+    looked = { topics: all.length, changes, listMs };
   }
 
   let forgotMs = clock.now();
@@ -277,8 +280,8 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
         if (listingError?.message !== error.message) logger.error({ error }, 'the log store could not be listed');
         listingError = errorToDetail(error);
       }
-      const tookMs = clock.now() - startedMs;
-      const restMs = Math.max(config.pollMs, tookMs * REST_FACTOR, looked.topics * REST_A_TOPIC_MS);
+      const listRestMs = Math.min(looked.listMs * REST_FACTOR, LONGEST_REST_MS);
+      const restMs = Math.max(config.pollMs, listRestMs, looked.topics * REST_A_TOPIC_MS);
       await clock.sleep(restMs, stopped.signal).catch(() => {});
     }
   }

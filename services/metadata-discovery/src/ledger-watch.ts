@@ -15,8 +15,9 @@ export interface LedgerWatch {
 
 /** Versions that other processes appended are found by asking this often. */
 const ASK_AGAIN_MS = 500;
-/** Between two questions, however many commits there are. */
+/** Between two questions, however many commits there are; and ten times what the last one took. */
 const LEAST_MS = 50;
+const REST_FACTOR = 10;
 
 interface Follower {
   moved: Map<string, Moved>;
@@ -50,8 +51,9 @@ export function ledgerWatch(db: LedgerDb, ledger: Signal, clock: Clock): LedgerW
       } catch {
         // The database is away: the next question comes as soon as every other one.
       }
+      const tookMs = clock.now() - askedMs;
       await woken;
-      const restMs = askedMs + LEAST_MS - clock.now();
+      const restMs = askedMs + Math.max(LEAST_MS, tookMs * REST_FACTOR) - clock.now();
       if (restMs > 0) await clock.sleep(restMs);
     }
     asking = false;
