@@ -20,12 +20,14 @@ export interface OwnershipOptions {
 
 /** What this replica of a service works on, among the subjects of its kind. */
 export interface Ownership {
-  /** Of this process among the live ones (`liveIncarnations`); another one after its lease had run out. */
-  readonly incarnation: string;
+  /** Names this process among the live ones (`liveIncarnations`), once it is one; anew after its lease had run out. */
+  member(): Promise<string>;
   /** The subject should have an owner. Answers whether that is new to this replica. */
   want(subject: string): boolean;
-  /** It needs none any more. */
+  /** It needs none any more, and this replica does nothing to it. */
   forget(subject: string): void;
+  /** Forgets it here and leaves it to its owner. */
+  unwant(subject: string): void;
   /** The epoch under which this replica owns it; undefined: another one does, nobody, or the lease has run out unrenewed. */
   epochOf(subject: string): number | undefined;
   /** Says something of an owned subject to the other replicas; empty: nothing any more. */
@@ -183,9 +185,17 @@ export function startOwnership(options: OwnershipOptions): Ownership {
     }
   }
   const running = run();
+  const isRenewed = () => clock.now() - renewedMs < leaseMs;
+  const settled = () =>
+    new Promise<void>((resolve) => {
+      if (stopped.signal.aborted) return resolve();
+      settling.push(resolve);
+      wake();
+    });
 
   return {
-    get incarnation() {
+    async member() {
+      if (joining || !isRenewed()) await settled();
       return incarnation;
     },
     want(subject) {
@@ -197,13 +207,17 @@ export function startOwnership(options: OwnershipOptions): Ownership {
       return true;
     },
     forget(subject) {
-      if (!wanted.delete(subject)) return;
+      if (!wanted.delete(subject) && !held.has(subject)) return;
       unsent.subjects.delete(subject);
       unsent.forgotten.add(subject);
       wake();
     },
+    unwant(subject) {
+      wanted.delete(subject);
+      unsent.subjects.delete(subject);
+    },
     epochOf(subject) {
-      return clock.now() - renewedMs < leaseMs && !ending.has(subject) ? held.get(subject)?.epoch : undefined;
+      return isRenewed() && !ending.has(subject) ? held.get(subject)?.epoch : undefined;
     },
     note(subject, text) {
       if ((unsent.notes.get(subject) ?? notes[subject] ?? '') === text || !held.has(subject)) return;
@@ -212,12 +226,7 @@ export function startOwnership(options: OwnershipOptions): Ownership {
     },
     noteOf: (subject) => unsent.notes.get(subject) ?? notes[subject],
     look: wake,
-    settled: () =>
-      new Promise((resolve) => {
-        if (stopped.signal.aborted) return resolve();
-        settling.push(resolve);
-        wake();
-      }),
+    settled,
     async stop() {
       stopped.abort();
       await running;

@@ -194,6 +194,7 @@ test('publishes what the ledger has, follows it, and remembers over a restart', 
   tables.get(key(orders))!.version++;
   await startService();
   await expect.poll(() => shown('other', orders)).toBe('v4');
+  await expect.poll(async () => (await client.listPublications({})).publications[0]?.pointer).toBe('v4');
   const { publications } = await client.listPublications({});
   expect(publications).toHaveLength(1);
   expect(publications[0]).toMatchObject({ integration: 'other', pointer: 'v4', seenPointer: 'v4', drifted: false });

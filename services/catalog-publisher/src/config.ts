@@ -1,3 +1,4 @@
+import { ownerConfig } from '@millrace/ownership';
 import { listenConfig } from '@millrace/rpc';
 import { z } from 'zod';
 
@@ -5,6 +6,7 @@ export const ENV_PREFIX = 'MILLRACE_CATALOG_PUBLISHER';
 
 export const publisherConfig = z.object({
   ...listenConfig(7806),
+  ...ownerConfig,
   databaseUrl: z
     .string()
     .default('sqlite:data/catalog-publisher.db')

@@ -1,6 +1,7 @@
 import { type Clock, formatTableName, isKind, MillraceError, type TableName } from '@millrace/base';
 import type { CatalogAdapter } from '@millrace/catalogs';
 import { versionTraces } from '@millrace/ledger';
+import type { Owned } from '@millrace/ownership';
 import { TableFormat } from '@millrace/proto/common';
 import type { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
 import type { LedgerService } from '@millrace/proto/metadata_discovery';
@@ -23,12 +24,13 @@ type Target = { pointer: string; ledgerVersion: bigint } | 'gone' | 'later';
 /**
  * One attempt: asks where the table stands, makes the catalog show that, reads back, and stores the outcome. A failure
  * is part of the outcome (`error`) and is stored too. The pointer is noted before it is published, so that after a
- * crash our own work is not taken for drift. It goes on in the traces of the commits that it publishes.
+ * crash our own work is not taken for drift. `conflict` ("owner-stale") when another replica has the table. It goes on in the traces of the commits that it publishes.
  */
 export async function publishTable(
   deps: PublishingDeps,
   adapter: CatalogAdapter,
   table: TableName,
+  owned: Owned,
   signal: AbortSignal,
 ): Promise<PublicationRecord> {
   const { store, clock, logger } = deps;
@@ -48,7 +50,7 @@ export async function publishTable(
         await withdrawOwn(adapter, table, record, signal);
         logger.info({ integration, table: formatTableName(table) }, 'withdrawn: the table is no more');
       }
-      await store.deletePublication(integration, table);
+      await store.deletePublication(integration, table, owned);
       outcome = 'withdrawn';
       return newPublication(integration, table);
     }
@@ -58,7 +60,7 @@ export async function publishTable(
     const traces = isNews ? await versionTraces(deps.ledger, table, news, signal) : [];
     await withSharedSpan(isNews ? 'publish table' : 'check publication', traces, attributes, async () => {
       const own = [record.pointer, record.pendingPointer, pointer];
-      if (isNews) await store.save((record = { ...record, pendingPointer: pointer }));
+      if (isNews) await store.save((record = { ...record, pendingPointer: pointer }), owned);
       const done = await adapter.publish(table, pointer, record.pointer === '' ? undefined : record.pointer, signal);
       const now = clock.now();
       const drifted = record.pointer !== '' && !own.includes(done.replacedPointer ?? '-');
@@ -84,7 +86,7 @@ export async function publishTable(
       };
     });
   } catch (error) {
-    if (signal.aborted) throw error;
+    if (signal.aborted || (error instanceof MillraceError && error.code === 'owner-stale')) throw error;
     record = { ...record, error: errorToDetail(error) };
     logger.warn({ integration, table: formatTableName(table), reason: record.error!.message }, 'publication failed');
     // A catalog that answers can be asked what it shows instead.
@@ -99,7 +101,7 @@ export async function publishTable(
       'millrace.outcome': outcome,
     });
   }
-  await store.save(record);
+  await store.save(record, owned);
   return record;
 }
 

@@ -1,8 +1,10 @@
 import { fromJsonString, toJsonString } from '@bufbuild/protobuf';
 import type { TableName } from '@millrace/base';
 import type { CatalogSettings } from '@millrace/catalogs';
-import { type Migration, openDatabase } from '@millrace/database';
+import { type Database, type Migration, openDatabase } from '@millrace/database';
+import { checkOwner, type Owned, type OwnerSchema, ownersMigration } from '@millrace/ownership';
 import { type ErrorDetail, ErrorDetailSchema } from '@millrace/proto/common';
+import type { Kysely } from 'kysely';
 
 /** An outside catalog and which tables go there. */
 export interface Integration extends CatalogSettings {
@@ -44,7 +46,7 @@ export const newPublication = (integration: string, table: TableName): Publicati
   error: undefined,
 });
 
-interface Schema {
+interface Schema extends OwnerSchema {
   integrations: {
     name: string;
     kind: string;
@@ -109,6 +111,7 @@ const migrations: Migration[] = [
         .addColumn('ledger_version', 'bigint', (c) => c.notNull().defaultTo(0))
         .execute(),
   },
+  ownersMigration,
 ];
 
 export interface PublisherStore {
@@ -121,18 +124,49 @@ export interface PublisherStore {
   /** Ordered by integration and table; of all integrations when `integration` is empty. */
   publications(integration: string): Promise<PublicationRecord[]>;
   publication(integration: string, table: TableName): Promise<PublicationRecord | undefined>;
-  save(record: PublicationRecord): Promise<void>;
-  deletePublication(integration: string, table: TableName): Promise<void>;
+  /** Both are refused (`conflict`, "owner-stale") when `owned` is another replica's by now. */
+  save(record: PublicationRecord, owned?: Owned): Promise<void>;
+  deletePublication(integration: string, table: TableName, owned?: Owned): Promise<void>;
+  /** Whether a replica works on a table of the integration. */
+  isOwned(integration: string): Promise<boolean>;
+  database: Database<OwnerSchema>;
   close(): Promise<void>;
+}
+
+/** What replicas own: a table in a catalog. Names of namespaces and tables hold no slash. */
+export const KIND = 'publication';
+export const subjectOf = (integration: string, { namespace, name }: TableName): string =>
+  `${namespace}/${name}/${integration}`;
+export function pairOf(subject: string): { integration: string; table: TableName } {
+  const [namespace = '', name = '', ...rest] = subject.split('/');
+  return { integration: rest.join('/'), table: { namespace, name } };
 }
 
 /** What catalog-publisher remembers. Secrets are not among it: a token source only names where the token is. */
 export async function openPublisherStore(url: string): Promise<PublisherStore> {
-  const { db, close } = await openDatabase<Schema>(url, migrations);
+  const database = await openDatabase<Schema>(url, migrations);
+  const { db, close } = database;
+  const fenced = <T>(owned: Owned | undefined, action: (trx: Kysely<Schema>) => Promise<T>): Promise<T> =>
+    owned === undefined
+      ? action(db)
+      : db.transaction().execute(async (trx) => {
+          await checkOwner(trx, KIND, owned);
+          return action(trx);
+        });
   const one = (integration: string, table: TableName) =>
     ({ integration, table_namespace: table.namespace, table_name: table.name }) as const;
   return {
     close,
+    database: database as unknown as Database<OwnerSchema>,
+    async isOwned(integration) {
+      const rows = await db
+        .selectFrom('owners')
+        .select('subject')
+        .where('kind', '=', KIND)
+        .where('replica', 'is not', null)
+        .execute();
+      return rows.some(({ subject }) => pairOf(subject).integration === integration);
+    },
     async integrations() {
       const rows = await db.selectFrom('integrations').selectAll().orderBy('name').execute();
       return rows.map((row) => ({
@@ -180,7 +214,7 @@ export async function openPublisherStore(url: string): Promise<PublisherStore> {
         .executeTakeFirst();
       return row === undefined ? undefined : toRecord(row);
     },
-    async save(record) {
+    async save(record, owned) {
       const values = {
         pointer: record.pointer,
         pending_pointer: record.pendingPointer,
@@ -191,19 +225,23 @@ export async function openPublisherStore(url: string): Promise<PublisherStore> {
         checked_ms: record.checkedMs,
         error_json: record.error === undefined ? '' : toJsonString(ErrorDetailSchema, record.error),
       };
-      await db
-        .insertInto('publications')
-        .values({ ...one(record.integration, record.table), ...values })
-        .onConflict((c) => c.columns(['integration', 'table_namespace', 'table_name']).doUpdateSet(values))
-        .execute();
+      await fenced(owned, (trx) =>
+        trx
+          .insertInto('publications')
+          .values({ ...one(record.integration, record.table), ...values })
+          .onConflict((c) => c.columns(['integration', 'table_namespace', 'table_name']).doUpdateSet(values))
+          .execute(),
+      );
     },
-    async deletePublication(integration, table) {
-      await db
-        .deleteFrom('publications')
-        .where('integration', '=', integration)
-        .where('table_namespace', '=', table.namespace)
-        .where('table_name', '=', table.name)
-        .execute();
+    async deletePublication(integration, table, owned) {
+      await fenced(owned, (trx) =>
+        trx
+          .deleteFrom('publications')
+          .where('integration', '=', integration)
+          .where('table_namespace', '=', table.namespace)
+          .where('table_name', '=', table.name)
+          .execute(),
+      );
     },
   };
 }

@@ -70,10 +70,7 @@ export function startScheduler(givenDeps: SchedulerDeps, options: SchedulerOptio
   });
   const deps: RunDeps = {
     ...givenDeps,
-    async owner() {
-      await ownership.settled();
-      return ownership.incarnation;
-    },
+    owner: () => ownership.member(),
   };
 
   function actorOf(table: TableName): Actor<MaintenanceState, MaintenanceMessage> {
