@@ -21,8 +21,9 @@ export interface Options {
 export const HELP = `npm run scale -- [options]
 
 Many topics of tiny records (50 bytes, Avro) in one deployment: the seven services as processes of their own, wired as
-npm start -- --separate wires them. Half of the log is there when they start, the other half arrives while they run: three
-quarters of the records in one topic of a hundred (hot), the rest thinly over all others. Printed: memory of every process
+npm start -- --separate wires them. Three quarters of the records are in one topic of a hundred (hot), the rest thinly in
+all others. Most of the log is there when they start; while they run, the other half of the hot topics arrives in ten
+waves, and one segment of every thin topic. Printed: memory of every process
 over time, how long a segment takes from being visible to being committed in both formats (thin topics while hot ones have
 a backlog), what planning costs, what an idle deployment costs, what a restart takes; at the end every table's count in
 both formats, and a sample of tables value by value, by delta-rs, PyIceberg and pyarrow.
@@ -31,7 +32,7 @@ both formats, and a sample of tables value by value, by delta-rs, PyIceberg and 
   --partitions N         of each topic, default 4
   --records N            of all topics together, default 10,000 a topic
   --converters N         default 2
-  --arrival DURATION     seconds in which the second half arrives, default 120
+  --arrival N            seconds in which the rest of the log arrives, default 120
   --commit-interval N    seconds, default 10
   --split-bytes N        bytes of log in a split, default 1048576: small, so that hot topics have a queue
   --seed N               default 1

@@ -40,8 +40,9 @@ const HOT_SHARE = 0.75;
 const HOT_WAVES = 10;
 
 /**
- * Which records lie where, and when they arrive: the same for the same seed. One topic of a hundred is hot; half of each
- * partition is there from the start. A thin topic's other half arrives at one moment, in all its partitions.
+ * Which records lie where, and when they arrive: the same for the same seed. One topic of a hundred is hot; half of a
+ * hot partition is there from the start, and all of a thin one but the last records of one partition of its topic, which
+ * arrive at one moment.
  */
 export function planWorkload({ topics, partitions, records, arrivalSeconds, seed }: WorkloadOptions): Workload {
   const random = createRandom(seed);
@@ -56,10 +57,11 @@ export function planWorkload({ topics, partitions, records, arrivalSeconds, seed
   let thin = 0;
   for (const topic of names) {
     const momentMs = random(arrivalSeconds * 1000);
+    const late = random(partitions);
     for (let partition = 0; partition < partitions; partition++) {
       const isHot = hot.has(topic);
       const count = isHot ? hotEach : Math.floor(rest / thinCount) + (thin++ < rest % thinCount ? 1 : 0);
-      const first = Math.ceil(count / 2);
+      const first = isHot || partition === late ? Math.ceil(count / 2) : count;
       const waves = isHot ? HOT_WAVES : 1;
       let offset = 0;
       const add = (size: number, atMs: number | undefined) => {

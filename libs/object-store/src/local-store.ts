@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { type FileHandle, link, mkdir, open, opendir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MillraceError, toMillraceError } from '@millrace/base';
 import { deleteEach } from './delete-each.ts';
 import { checkKey } from './key.ts';
@@ -184,15 +186,15 @@ async function syncFolder(path: string): Promise<void> {
 
 const STATS_AT_A_TIME = 64;
 
+/** Of thousands of folders: asked synchronously, some at a time, since each then takes a quarter of the CPU time. */
 async function stampedFolders(rootPath: string, signal?: AbortSignal): Promise<{ name: string; stamp: number }[]> {
   const entries = (await readdir(rootPath, { withFileTypes: true }).catch(absent)) ?? [];
-  const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
   const folders: { name: string; stamp: number }[] = [];
-  for (let i = 0; i < names.length; i += STATS_AT_A_TIME) {
+  for (const [i, entry] of entries.entries()) {
+    if (i % STATS_AT_A_TIME === STATS_AT_A_TIME - 1) await nextTurn();
     signal?.throwIfAborted();
-    const some = names.slice(i, i + STATS_AT_A_TIME);
-    const found = await Promise.all(some.map((name) => stat(join(rootPath, name)).catch(absent)));
-    for (const [at, one] of found.entries()) if (one) folders.push({ name: some[at]!, stamp: one.mtimeMs });
+    const found = entry.isDirectory() ? statSync(join(rootPath, entry.name), { throwIfNoEntry: false }) : undefined;
+    if (found !== undefined) folders.push({ name: entry.name, stamp: found.mtimeMs });
   }
   return folders;
 }
