@@ -34,10 +34,10 @@ export async function runCommandLine(
     .description('Kafka topics as Iceberg and Delta tables')
     .version('0.1.0')
     .option('--data-dir <folder>', 'data folder of a running `npm start` (MILLRACE_DATA_DIR, ./data)')
-    .option(
-      '--address <service=host:port>',
-      'address of a service, when there is no data folder; may be repeated',
-      (pair: string, before: string[] = []) => [...before, pair],
+    .addOption(
+      new Option('--address <service=host:port>', 'address of a service, when there is no data folder; may be repeated')
+        .env('MILLRACE_ADDRESS')
+        .argParser((pairs: string, before: string[] = []) => [...before, ...pairs.trim().split(/\s+/)]),
     )
     .addOption(
       new Option('--tls-certificate-file <pem>', 'certificate to show to services').env(
