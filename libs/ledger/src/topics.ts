@@ -239,6 +239,13 @@ export async function bindTopicId(db: LedgerDb, topic: string, topicId: string):
     .execute();
 }
 
+/** Topics that are enabled: all but those dropped. */
+export async function countTopics(db: LedgerDb): Promise<number> {
+  const count = db.fn.countAll<number>().as('count');
+  const row = await db.selectFrom('topics').select(count).where('state', '!=', TopicState.DROPPED).executeTakeFirst();
+  return Number(row?.count ?? 0);
+}
+
 /** Topics that are enabled, by name; at most `limit` after one. */
 export async function listTopics(
   db: LedgerDb,

@@ -82,6 +82,12 @@ export const metadataDiscoveryConfig = z.object({
     .array(topicRule)
     .default([])
     .describe('topics to enable by themselves, first rule that fits: list of {name | pattern, namespace, formats, …}'),
+  maxTopics: z
+    .number()
+    .int()
+    .min(1)
+    .default(10_000)
+    .describe('topics that may be enabled at a time; each takes memory in the process that owns it'),
   pollMs: z.number().int().min(50).default(1_000).describe('milliseconds between looks at the log store'),
   schemaPollMs: z.number().int().min(50).default(5_000).describe('milliseconds between looks for new schema versions'),
   settleMs: z

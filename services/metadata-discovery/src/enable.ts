@@ -1,6 +1,13 @@
 import { create, equals } from '@bufbuild/protobuf';
 import { type Clock, formatTableName, isKind, MillraceError, type TableName } from '@millrace/base';
-import { createTopic, getTopic, type LedgerDb, type LedgerTopic, type TopicSettingsValues } from '@millrace/ledger';
+import {
+  countTopics,
+  createTopic,
+  getTopic,
+  type LedgerDb,
+  type LedgerTopic,
+  type TopicSettingsValues,
+} from '@millrace/ledger';
 import { ErrorPolicy, TableFormat } from '@millrace/proto/common';
 import {
   type RecordFormat,
@@ -111,6 +118,14 @@ export async function enableTopic(
     throw error;
   });
   if (before !== undefined && before.state !== TopicState.DROPPED) return sameOrRefuse(before, table, asked, declared);
+  const enabled = await countTopics(deps.db);
+  if (enabled >= config.maxTopics) {
+    throw new MillraceError(
+      'exhausted',
+      `${enabled} topics are enabled (maxTopics): drop one, or raise maxTopics if memory allows`,
+      { code: 'too-many-topics', retryable: false, context: { topic } },
+    );
+  }
   const settings: TopicSettingsValues = {
     formats: config.formats.map((format) => FORMATS[format]).sort((a, b) => a - b),
     errorPolicy: POLICIES[config.errorPolicy],

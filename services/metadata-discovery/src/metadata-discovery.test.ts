@@ -327,6 +327,53 @@ describe('the log', () => {
   });
 });
 
+describe('bounds', () => {
+  test('planning stops while as many splits wait as may, and goes on as they are converted', async () => {
+    for (let base = 0; base < 100; base += 10) await segment('t', 0, base, base + 10);
+    await start({ topics: [{ name: 't' }], splitBytes: 1_024, pendingSplits: 2 });
+    await expect.poll(async () => (await status('t')).pendingSplits, WAIT).toBe(2);
+    const seen: number[] = [];
+    for (let more = await lease(); more; more = await lease(1_500)) {
+      seen.push((await status('t')).pendingSplits);
+      await complete(more);
+    }
+    // Those that wait or are leased; what is converted and not committed yet is pending too.
+    expect(seen.length).toBeGreaterThanOrEqual(5);
+    await expect.poll(async () => (await status('t')).lag, WAIT).toBe(0n);
+  });
+
+  test('no more topics than may be', async () => {
+    for (const topic of ['t', 'u', 'v']) await segment(topic, 0, 0, 10);
+    await start({ maxTopics: 2 });
+    await expect
+      .poll(async () => (await topics.listTopics({ includeAvailable: true })).available, WAIT)
+      .toHaveLength(3);
+    await topics.enableTopic({ topic: 't' });
+    await topics.enableTopic({ topic: 'u' });
+    await expect(topics.enableTopic({ topic: 'v' })).rejects.toMatchObject({
+      kind: 'exhausted',
+      code: 'too-many-topics',
+    });
+    await topics.enableTopic({ topic: 't' });
+    await topics.dropTopic({ topic: 't' });
+    await topics.enableTopic({ topic: 'v' });
+  });
+
+  test('a flood of callers that wait: as many as may wait, the rest are told to try again', async () => {
+    await start({ maxCalls: 3 });
+    const flood = Array.from({ length: 200 }, () =>
+      splits.leaseSplit({ owner: 'flood', waitMs: 1_000 }).then(
+        () => 'waited',
+        (error) => error.code,
+      ),
+    );
+    const answers = await Promise.all(flood);
+    expect(answers.filter((answer) => answer === 'waited')).toHaveLength(3);
+    expect(answers.filter((answer) => answer === 'too-many-calls')).toHaveLength(197);
+    expect((await topics.listTopics({})).topics).toEqual([]);
+  });
+});
+
 describe('work', () => {
   test('failed splits are tried again, then the table is suspended; pause and resume; formats change', async () => {
     await segment('t', 0, 0, 10);
