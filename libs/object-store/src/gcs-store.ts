@@ -4,7 +4,7 @@ import { isKind, MillraceError } from '@millrace/base';
 import { crc32c } from '@node-rs/crc32';
 import { bucketRoot, keyUnder } from './bucket-uri.ts';
 import { deleteEach } from './delete-each.ts';
-import { openStorage, sessionRequest } from './gcs-client.ts';
+import { openObject, openStorage, sessionRequest } from './gcs-client.ts';
 import { checkKey } from './key.ts';
 import type { ByteRange, ObjectInfo, ObjectStore, PutOptions } from './object-store.ts';
 import { partWriter } from './part-writer.ts';
@@ -91,16 +91,14 @@ export function gcsStore(uri: string): ObjectStore {
 
   async function get(key: string, range?: ByteRange, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
     if (range !== undefined && range.end <= range.start) return new Uint8Array(0);
-    const part = range === undefined ? {} : { start: range.start, end: range.end - 1 };
+    const object = { bucket, name: prefix + checkKey(key) };
+    const opened = await openStorage(parameters);
     try {
-      return await send(key, { signal }, async (file, attempt) => {
-        let headers: Record<string, string> = {};
-        const body = file
-          .createReadStream({ ...part, validation: false, decompress: false })
-          .once('response', (response) => (headers = response.headers));
-        const length = () => (headers['content-length'] === undefined ? undefined : Number(headers['content-length']));
-        const bytes = await readBody(body, length, attempt, range, into);
-        const kept = /crc32c=([^,]+)/.exec(headers['x-goog-hash'] ?? '')?.[1];
+      return await opened.requests(`${root}/${key}`, { signal }, async (attempt) => {
+        const { body, headers } = await openObject(opened, object, range, attempt.signal);
+        const length = headers.get('content-length');
+        const bytes = await readBody(body, () => (length === null ? undefined : Number(length)), attempt, range, into);
+        const kept = /crc32c=([^,]+)/.exec(headers.get('x-goog-hash') ?? '')?.[1];
         if (range === undefined && kept !== undefined && kept !== base64OfCrc(crc32c(Buffer.from(bytes))))
           throw new MillraceError('unavailable', 'the bytes that came have another CRC32C', { code: 'object-damaged' });
         return bytes;
