@@ -19,7 +19,7 @@ export interface Scraped {
   /** By the names that Prometheus stores, of all endpoints together. */
   families: Map<string, Family>;
   /** Of the only sample that has these labels; throws when there is none, or several. */
-  valueOf(name: string, labels: Record<string, string>): number;
+  valueFor(name: string, labels: Record<string, string>): number;
 }
 
 /** What the endpoints expose, read by Prometheus' own parser. */
@@ -48,7 +48,7 @@ export async function scrape(python: string, uris: readonly string[], folder: st
   }
   return {
     families,
-    valueOf(name, labels) {
+    valueFor(name, labels) {
       const fits = samples.filter(
         ([own, its]) => own === name && Object.entries(labels).every(([label, value]) => its[label] === value),
       );
