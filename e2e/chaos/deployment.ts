@@ -34,7 +34,7 @@ export interface Deployment {
 }
 
 export const NAMESPACE = 'chaos';
-export const LEASE_MS = 1_500;
+export const LEASE_MS = 2_000;
 /** Longer than anything is stopped: what is younger, somebody may still be at. */
 const GRACE_MS = 20_000;
 
@@ -83,7 +83,11 @@ export async function startDeployment(
     database: isEmbedded ? undefined : await world.createDatabase(name),
   });
   const common = { ...world.s3.env, PGPASSWORD: world.databasePassword, ...env };
-  const s3Env = { AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${world.storeProxy.port}` };
+  const s3Env = {
+    AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${world.storeProxy.port}`,
+    // Requests that hang are given up within the round.
+    MILLRACE_STORE_TIMEOUT_MS: '3000',
+  };
   const processes = services.flat().map((definition, at, all) => {
     const instance = all.slice(0, at).filter((other) => other.name === definition.name).length;
     const reader = definition.name === 'parquet-converter' && throughReader ? { logStoreUri: '' } : {};

@@ -10,7 +10,7 @@ export const FAULT_KINDS = {
   'database-restart': 'a fast shutdown of PostgreSQL; it starts again',
   'database-cut': 'no network to PostgreSQL: connections break, new ones are refused',
   'database-full': "PostgreSQL's disk is full",
-  'store-faults': 'many requests to the object store fail, are torn, reset, or done with the answer lost',
+  'store-faults': 'many requests to the object store fail, hang, are torn, reset, or done with the answer lost',
   'store-down': 'every request to the object store fails',
   'store-stale': 'half of the listings lack what was written in the last two seconds',
   'store-full': "the object store's disk is full",

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { FAULTS, HANGS, type Fault as StoreFault } from '../system/fault-proxy.ts';
 import type { Deployment } from './deployment.ts';
 import type { Fault, FaultKind } from './fault-plan.ts';
 import type { SmallDisk } from './small-disk.ts';
@@ -16,8 +17,8 @@ export async function inject(fault: Fault, world: World, { processes }: Deployme
     await sleep(durationMs);
     await disk!.empty();
   };
-  const failing = async (share: number) => {
-    world.storeProxy.failing(share);
+  const failing = async (share: number, faults: readonly StoreFault[]) => {
+    world.storeProxy.failing(share, faults);
     await sleep(durationMs);
     world.storeProxy.failing(0);
   };
@@ -56,8 +57,8 @@ export async function inject(fault: Fault, world: World, { processes }: Deployme
       // Without room for its log PostgreSQL ends itself.
       await world.postgres.start();
     },
-    'store-faults': () => failing(FAILING_SHARE),
-    'store-down': () => failing(1),
+    'store-faults': () => failing(FAILING_SHARE, [...FAULTS, ...HANGS]),
+    'store-down': () => failing(1, FAULTS),
     async 'store-stale'() {
       world.storeProxy.stale(0.5, 2_000);
       await sleep(durationMs);
