@@ -22,7 +22,8 @@ const SEED = Number(process.env['MILLRACE_SEED'] ?? Date.now() % 1_000_000);
 const EVERY_FAULT = [...FAULTS, ...HANGS];
 /** Within it a request that hangs is given up: as short as a busy machine allows. */
 const TIMEOUT = { MILLRACE_STORE_TIMEOUT_MS: '1500' };
-const STALE_MS = 3_000;
+/** What was written within it no listing shows. */
+const STALE_MS = 10_000;
 const RECORDS = 5_000;
 
 describe.each(STORE_KINDS)('$name', ({ peer, start, spared }) => {
@@ -47,20 +48,16 @@ describe.each(STORE_KINDS)('$name', ({ peer, start, spared }) => {
     return { store, proxy, endpoint: `http://127.0.0.1:${proxy.port}` };
   }
 
-  for (const share of [0, 0.1]) {
-    test(`keeps what a store promises while ${100 * share} % of its requests fail or hang (seed ${SEED})`, async (context) => {
-      const { store, proxy, endpoint } = await running(context);
-      proxy.failing(share, EVERY_FAULT);
-      const env = { ...store.testEnv(endpoint), ...TIMEOUT };
-      expect(await runQuickTests(['libs/object-store/src/object-store.test.ts'], env)).toBeGreaterThan(20);
-      const { passed, stale, ...failed } = proxy.counts();
-      expect(passed).toBeGreaterThan(1_000);
-      expect(stale).toBe(0);
-      for (const [fault, count] of Object.entries(failed))
-        if (share === 0) expect(count, fault).toBe(0);
-        else expect(count, fault).toBeGreaterThan(5);
-    });
-  }
+  test(`keeps what a store promises while every 20th request fails or hangs (seed ${SEED})`, async (context) => {
+    const { store, proxy, endpoint } = await running(context);
+    proxy.failing(0.05, EVERY_FAULT);
+    const env = { ...store.testEnv(endpoint), ...TIMEOUT };
+    expect(await runQuickTests(['libs/object-store/src/object-store.test.ts'], env)).toBeGreaterThan(20);
+    const { passed, stale, ...failed } = proxy.counts();
+    expect(passed).toBeGreaterThan(1_000);
+    expect(stale).toBe(0);
+    for (const [fault, count] of Object.entries(failed)) expect(count, fault).toBeGreaterThan(3);
+  });
 
   test(`tables are exact while requests fail and hang and listings are stale (seed ${SEED})`, async (context) => {
     const { python } = await requirePeers(context, 'python');
@@ -70,7 +67,7 @@ describe.each(STORE_KINDS)('$name', ({ peer, start, spared }) => {
     const { dataDir, logDir, schemaDir, outDir } = scratch;
     await generateDemo({ logDir, schemaDir, recordsPerTopic: RECORDS, segmentBytes: 100_000 });
     proxy.failing(0.05, EVERY_FAULT);
-    proxy.stale(0.5, STALE_MS);
+    proxy.stale(1, STALE_MS);
     const options = {
       dataDir,
       args: ['--records', '0', '--separate', '--warehouse', `${store.uri}/warehouse`],
@@ -88,7 +85,7 @@ describe.each(STORE_KINDS)('$name', ({ peer, start, spared }) => {
       const { code, stdout, stderr } = await millrace(dataDir, 'maintenance', 'run', 'demo.orders', job);
       expect(code, `${job}: ${stdout}${stderr}`).toBe(0);
     }
-    expect(proxy.counts().stale).toBeGreaterThan(5);
+    expect(proxy.counts().stale).toBeGreaterThan(3);
     proxy.failing(0);
     proxy.stale(0, 0);
     const direct = store.env(`http://127.0.0.1:${store.port}`);
@@ -99,8 +96,11 @@ describe.each(STORE_KINDS)('$name', ({ peer, start, spared }) => {
       expect(code, stdout + stderr).toBe(0);
       const table = addressOf(all.get(topic)!, whole.endpoints().catalogUri);
       expect(table.location).toBe(`${store.uri}/warehouse/demo/${topic}`);
-      for (const reader of READERS.filter(({ name }) => name === 'PyIceberg' || name === 'deltalake'))
-        await expectTable({ reader, folder: python, table, expected: join(outDir, `${topic}.jsonl`), outDir });
+      const expected = join(outDir, `${topic}.jsonl`);
+      const [iceberg, delta] = ['PyIceberg', 'deltalake'].map((name) => READERS.find((it) => it.name === name)!);
+      await expectTable({ reader: iceberg!, folder: python, table, expected, outDir });
+      const location = (await store.copy?.(python, table.location, join(outDir, topic))) ?? table.location;
+      await expectTable({ reader: delta!, folder: python, table: { ...table, location }, expected, outDir });
     }
     if (store.secret !== undefined) expect(await whole.report()).not.toContain(store.secret);
     expect(await whole.stop()).toBe(0);
