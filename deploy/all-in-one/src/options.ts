@@ -59,7 +59,8 @@ export function parseOptions(argv: string[]): Options {
     .addHelpText(
       'after',
       `
-URIs of stores: file:///folder, s3://bucket/prefix. With --log or --schemas no demo is made. Enable topics with: npx millrace topics enable <topic>
+URIs of stores: file:///folder, s3://bucket/prefix, gs://bucket/prefix, abfss://container@account.dfs.core.windows.net/prefix.
+With --log or --schemas no demo is made. Enable topics with: npx millrace topics enable <topic>
 
 Examples:
   npm start -- --exit-when-caught-up --records 20000
@@ -71,6 +72,7 @@ Environment:
   AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, …   S3, as its SDK has them
   MILLRACE_CATALOG_PORT   port of the Iceberg REST catalog (default 8181; 0 takes a free one)
   MILLRACE_LOG_LEVEL      least level in <data dir>/run/millrace.log (default info)
+  MILLRACE_LOG_BYTES      bytes at which that log becomes millrace.log.1 (default 64 MB)
   MILLRACE_TRACES         where spans go: a file, otlp or none (default <data dir>/run/traces.jsonl)
   MILLRACE_METRICS_PORT   port of Prometheus' /metrics; each further process takes the next one (default 0: none)
   OTEL_EXPORTER_OTLP_ENDPOINT, …   the collector, for MILLRACE_TRACES=otlp, as OpenTelemetry has them
