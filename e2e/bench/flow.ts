@@ -22,6 +22,8 @@ export interface FlowOptions {
   codec: 'zstd';
   /** A folder for its log, schemas and data; it is removed at the end. */
   root: string;
+  /** For `npm start`. */
+  env?: Record<string, string>;
 }
 
 const LOOK_MS = 50;
@@ -36,7 +38,7 @@ const ROUND_MS = 600_000;
  * CPU time is that of all processes between the two, from /proc; its parts are the services. A profiled round at the end
  * tells what of the converter's time is not the conversion itself: with all other processes that is "orchestration".
  */
-export async function startFlow({ dataSet, log, codec, root }: FlowOptions): Promise<MeasuredProcess> {
+export async function startFlow({ dataSet, log, codec, root, env = {} }: FlowOptions): Promise<MeasuredProcess> {
   const [logDir, schemaDir, staging] = [join(root, 'log'), join(root, 'schemas'), join(root, 'staging')];
   const dataDir = join(root, 'data');
   const { name } = dataSet;
@@ -50,7 +52,7 @@ export async function startFlow({ dataSet, log, codec, root }: FlowOptions): Pro
     await rename(join(staging, String(rounds)), at);
   };
   const args = ['--separate', '--converters', '1', '--log', logDir, '--schemas', schemaDir];
-  const whole = await startWhole({ dataDir, args, env: { NODE_OPTIONS: PROFILABLE } });
+  const whole = await startWhole({ dataDir, args, env: { NODE_OPTIONS: PROFILABLE, ...env } });
   let session: Session | undefined;
   const end = async () => {
     session?.close();
