@@ -4,7 +4,8 @@
 #   docker.sh images   the images that are not there: pulled into an engine of yours, made from Debian packages in our own
 #   docker.sh stop     ends the engine that start began
 # All of it lies under ${MILLRACE_PEERS:-~/.cache/millrace-peers}/docker and is kept, the engine's images too. start and
-# images print "export …" lines for the shell: eval "$(e2e/peers/docker.sh start)"
+# images print "export …" lines for the shell: eval "$(e2e/peers/docker.sh start)"; MILLRACE_ENGINE_STARTED says that it was
+# start that began it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -34,6 +35,7 @@ start() {
     # Away from whoever started it, so that an interrupt of the tests does not end it before the containers.
     setsid dockerd --host "$socket" --data-root "$home/data" --exec-root "$home/exec" --pidfile "$home/dockerd.pid" \
       >"$home/dockerd.log" 2>&1 </dev/null 9>&- &
+    echo 'export MILLRACE_ENGINE_STARTED=1'
     for _ in $(seq 60); do
       if answers "$socket"; then break; fi
       sleep 0.5
