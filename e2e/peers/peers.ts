@@ -4,7 +4,7 @@ import { runCommand } from './command.ts';
 /**
  * Software that is not ours: Python readers and the oracle, a Kafka broker with its tools, Delta Kernel, a schema
  * registry, Iceberg's own REST catalog, PostgreSQL's programs, servers of S3, Google Cloud Storage and Azure Blob Storage,
- * Spark, Prometheus' checker of rules.
+ * Spark, Prometheus' checker of rules, helm with Kubernetes' schemas.
  */
 export type Peer =
   | 'python'
@@ -17,7 +17,8 @@ export type Peer =
   | 'gcs'
   | 'azure'
   | 'spark'
-  | 'promtool';
+  | 'promtool'
+  | 'helm';
 
 /** Of a test's context (vitest): `skip` ends the test. */
 export interface SkippableTest {
@@ -39,6 +40,7 @@ const NEEDS: Record<Peer, [command: string, ...args: string[]][]> = {
   gcs: [['go', 'version']],
   azure: [['npm', '--version']],
   promtool: [['go', 'version']],
+  helm: [['python3', '-c', 'import venv, ensurepip']],
   postgres: [],
   spark: [
     ['javac', '-version'],

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] [registry] [iceberg-rest] [s3] [gcs] [azure] [postgres] [spark] [promtool]
+# Makes the peers ready once: setup.sh [python] [kafka] [delta-kernel] [registry] [iceberg-rest] [s3] [gcs] [azure] [postgres] [spark] [promtool] [helm]
 # (default: all). What it downloads and builds lies under ${MILLRACE_PEERS:-~/.cache/millrace-peers}, by the hash of what it was made from, so a
 # change makes it anew.
 # Prints one line a peer: "<peer> <folder>".
@@ -11,9 +11,10 @@ mkdir -p "$cache"
 # folder_of NAME FILE…: where the peer made from these files lies
 folder_of() { local name=$1; shift; echo "$cache/$name-$(cat "$@" | sha256sum | cut -c1-12)"; }
 
+# make_python FOLDER REQUIREMENTS
 make_python() {
   python3 -m venv "$1"
-  "$1/bin/pip" install --quiet --disable-pip-version-check -r "$here/python/requirements.txt"
+  "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
 }
 
 # make_java FOLDER POM SOURCE…
@@ -31,10 +32,10 @@ make_registry() {
   test -e "$1/quarkus-run.jar"
 }
 
-[ $# -gt 0 ] || set -- python kafka delta-kernel registry iceberg-rest s3 gcs azure postgres spark promtool
+[ $# -gt 0 ] || set -- python kafka delta-kernel registry iceberg-rest s3 gcs azure postgres spark promtool helm
 for peer; do
   case $peer in
-    python) files=("$here/python/requirements.txt") ;;
+    python | helm) files=("$here/$peer/requirements.txt") ;;
     kafka | delta-kernel | spark) files=("$here/$peer/pom.xml" "$here/$peer"/*.java "$here"/java/*.java) ;;
     registry | iceberg-rest) files=("$here/$peer/pom.xml") ;;
     promtool) files=("$here/promtool/version") ;;
@@ -45,7 +46,7 @@ for peer; do
       [ -n "$initdb" ] || { echo 'PostgreSQL is not installed (Debian: apt-get install postgresql)' >&2; exit 1; }
       echo "postgres $(dirname "$(readlink -f "$initdb")")"
       continue ;;
-    *) echo "no such peer: $peer (python, kafka, delta-kernel, registry, iceberg-rest, s3, gcs, azure, postgres, spark, promtool)" >&2; exit 2 ;;
+    *) echo "no such peer: $peer (python, kafka, delta-kernel, registry, iceberg-rest, s3, gcs, azure, postgres, spark, promtool, helm)" >&2; exit 2 ;;
   esac
   folder=$(folder_of "$peer" "${files[@]}")
   (
@@ -53,6 +54,7 @@ for peer; do
     if [ ! -e "$folder/.done" ]; then
       rm -rf "$folder"
       case $peer in
+        helm) make_python "$folder" "${files[@]}" ;;
         python | registry) "make_$peer" "$folder" "${files[@]}" ;;
         gcs) GOBIN=$folder go install "github.com/fsouza/fake-gcs-server@$(cat "${files[0]}")" ;;
         azure) npm install --prefix "$folder" --no-audit --no-fund --no-save --ignore-scripts "azurite@$(cat "${files[0]}")" ;;
