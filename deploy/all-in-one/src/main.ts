@@ -7,6 +7,7 @@ import { type CatchUp, waitUntilCaughtUp } from './catch-up.ts';
 import { type DataFolder, openDataFolder } from './data-folder.ts';
 import { DEMO_TOPICS, generateDemo } from './demo/index.ts';
 import { startDeployment } from './deployment.ts';
+import { boundLogFile } from './log-file.ts';
 import { type Options, parseOptions } from './options.ts';
 import { createProgress } from './progress.ts';
 import { queryLines } from './queries.ts';
@@ -47,10 +48,12 @@ async function run(options: Options, signal: AbortSignal): Promise<number> {
     setting('MILLRACE_COMMIT_INTERVAL_MS', '2000', isNumber(1e12), 'milliseconds, 1000 or more'),
   );
   const ownerLeaseMs = Number(setting('MILLRACE_OWNER_LEASE_MS', '15000', isNumber(1e12), 'milliseconds, 500 or more'));
+  const logBytes = Number(setting('MILLRACE_LOG_BYTES', '67108864', isNumber(1e12), 'bytes'));
   const metricsPort = Number(setting('MILLRACE_METRICS_PORT', '0', isNumber(65_000), '0 to 65000'));
   const folder = openDataFolder(dataDirOf(undefined));
   const traces = process.env['MILLRACE_TRACES'] ?? folder.traceFile;
   setLogFile(folder.logFile);
+  boundLogFile(folder.logFile, logBytes);
   setLogLevel(logLevel as LogLevel);
   const endTelemetry = await startTelemetry({
     serviceName: 'millrace',
@@ -118,7 +121,7 @@ async function follow(
     const state = await waitUntilCaughtUp(
       session,
       expected,
-      ({ committed, shown }) => progress.update(Number(committed), Number(shown)),
+      (committed, shown) => progress.update(Number(committed), Number(shown)),
       signal,
     );
     progress.end();
