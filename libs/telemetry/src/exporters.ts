@@ -23,7 +23,8 @@ export async function otlpMetricExporter(): Promise<PushMetricExporter> {
     protocol('METRICS') === 'grpc'
       ? await import('@opentelemetry/exporter-metrics-otlp-grpc')
       : await import('@opentelemetry/exporter-metrics-otlp-proto');
-  return new OTLPMetricExporter();
+  const { temporalityOf } = await import('./temporality.ts');
+  return Object.assign(new OTLPMetricExporter(), { selectAggregationTemporality: temporalityOf });
 }
 
 function protocol(signal: 'TRACES' | 'METRICS'): (typeof PROTOCOLS)[number] {

@@ -252,8 +252,8 @@ ${rows.join('\n')}
 const INTRODUCTION = `<!-- Made from libs/telemetry/src/metric-catalog.ts: npx vitest run --project quick libs/telemetry -u -->
 # Metrics
 
-Prometheus scrapes \`http://<host>:<metricsPort>/metrics\` of each service (off while \`metricsPort\` is 0); \`metrics: otlp\` sends
-the same to a collector, by the standard OTEL_ variables. Names are OpenTelemetry's; Prometheus has them with \`_\` for \`.\`, the
+Prometheus scrapes \`http://<host>:<metricsPort>/metrics\` of each service (off while \`metricsPort\` is 0; \`https\`, with a client
+certificate, where the service has TLS); \`metrics: otlp\` sends the same to a collector, by the standard OTEL_ variables. Names are OpenTelemetry's; Prometheus has them with \`_\` for \`.\`, the
 unit, and \`_total\` for counters. In labels, too, \`.\` becomes \`_\`.
 
 - Everything but \`process.*\`, \`nodejs.*\` and \`v8js.*\` also has the label \`millrace.service\`.

@@ -6,6 +6,7 @@ import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { DataPointType, MetricReader, type ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { createLogger } from './log.ts';
 import { prometheusName } from './metric-catalog.ts';
+import { temporalityOf } from './temporality.ts';
 
 const COLLECT_MS = 5_000;
 const MOST_CONNECTIONS = 64;
@@ -21,9 +22,9 @@ export interface PrometheusEndpoint {
 }
 
 /**
- * Prometheus' text format at http://host:port/metrics; with certificates by HTTPS, for who shows one too. Names carry their unit, as OpenTelemetry's specification for
- * Prometheus has it and a collector writes them; the packaged exporter leaves it out. Whoever asks while metrics are being
- * read gets the same answer.
+ * Prometheus' text format at http://host:port/metrics; with certificates by HTTPS, for who shows one too. Names carry
+ * their unit, as OpenTelemetry's specification for Prometheus has it and a collector writes them; the packaged exporter
+ * leaves it out. Whoever asks while metrics are being read gets the same answer.
  */
 export async function servePrometheus(
   host: string,
@@ -31,7 +32,10 @@ export async function servePrometheus(
   mostSeries: number,
   transport: TransportSettings = {},
 ): Promise<PrometheusEndpoint> {
-  const reader = new PullReader({ cardinalitySelector: () => mostSeries });
+  const reader = new PullReader({
+    aggregationTemporalitySelector: temporalityOf,
+    cardinalitySelector: () => mostSeries,
+  });
   const serializer = new PrometheusSerializer('', false, undefined, false, true);
   let collecting: Promise<string> | undefined;
   const collect = async () => {

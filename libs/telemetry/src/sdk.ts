@@ -92,7 +92,10 @@ async function startTraces(
     }
     return tracer;
   });
-  ends.push(() => processor.shutdown());
+  ends.push(async () => {
+    useTracers(undefined);
+    await processor.shutdown();
+  });
 }
 
 async function startMetrics(

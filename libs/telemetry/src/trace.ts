@@ -22,9 +22,10 @@ export interface SpanOptions {
   links?: Link[];
 }
 
-let tracerOf: (service: string) => Tracer = () => trace.getTracer('millrace');
-/** Where spans come from once telemetry has started. */
-export const useTracers = (of: typeof tracerOf): void => void (tracerOf = of);
+/** Until telemetry has started, and once it has ended: spans that nobody keeps. */
+const noTracer = (): Tracer => trace.getTracer('millrace');
+let tracerOf: (service: string) => Tracer = noTracer;
+export const useTracers = (of: typeof tracerOf | undefined): void => void (tracerOf = of ?? noTracer);
 
 /** A span in the name of the service whose code runs; whoever starts it ends it. */
 export const startSpan = (name: string, { attributes = {}, kind, parent, links = [] }: SpanOptions = {}): Span => {
