@@ -38,7 +38,7 @@ async function running(context: Parameters<typeof requirePeers>[0]): Promise<Pos
   return server;
 }
 
-const STORES = ['libs/database', 'libs/ledger', 'libs/tasks'];
+const STORES = ['libs/database', 'libs/ownership', 'libs/ledger', 'libs/tasks'];
 const SERVICES = ['metadata-discovery', 'iceberg-rest-catalog', 'catalog-publisher', 'maintenance-scheduler'];
 
 test("the stores' and the services' tests hold on PostgreSQL as on SQLite", async (context) => {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Endpoints, endpointsFile, readEndpoints } from '@millrace/cli';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
-const START_MS = 60_000;
+const START_MS = 150_000;
 
 /** `npm start` as a process group of its own. */
 export interface Whole {

@@ -11,9 +11,9 @@ export const MAX_CALLS = 1_000;
 const maxBytes = (typeName: string) =>
   typeName === 'millrace.v1.SegmentReaderService' ? MAX_BATCH_MESSAGE_BYTES : MAX_MESSAGE_BYTES;
 
-/** Keep-alive finds dead peers within 30 s; the retry policy covers calls that a restarting server refused. */
+/** Keep-alive finds dead peers within 20 s; the retry policy covers calls that a restarting server refused. */
 export const channelOptions = (typeName: string): grpc.ClientOptions => ({
-  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 10_000,
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.max_receive_message_length': maxBytes(typeName),
