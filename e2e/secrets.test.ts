@@ -75,15 +75,11 @@ async function say(name: string, settings: Record<string, string>, argument?: st
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part) => (text += part));
   const ended = new Promise((resolve) => child.once('close', resolve));
-  for (let waitedMs = 0; waitedMs < 8_000 && child.exitCode === null; waitedMs += 100) {
-    if (text.includes('listening')) {
-      await Promise.race([ended, sleep(2_000)]);
-      child.kill('SIGTERM');
-      break;
-    }
-    await sleep(100);
-  }
-  const cut = setTimeout(() => child.kill('SIGKILL'), 5_000);
+  // Until it has said something, and a little longer: who waits for a database says so, and goes on waiting.
+  for (let waitedMs = 0; waitedMs < 60_000 && text === '' && child.exitCode === null; waitedMs += 100) await sleep(100);
+  await Promise.race([ended, sleep(2_000)]);
+  child.kill('SIGTERM');
+  const cut = setTimeout(() => child.kill('SIGKILL'), 2_000);
   await ended;
   clearTimeout(cut);
   return text + (existsSync(traces) ? readFileSync(traces, 'utf8') : '');

@@ -3,6 +3,8 @@ import { count, deleteObjects, formatBytes, type JobContext } from './job-contex
 
 const FOLDERS = ['data/', '_dead_letters/'];
 const PAGE_SIZE = 5_000;
+/** About 200 bytes of memory each. */
+const OBJECTS_AT_A_TIME = 100_000;
 
 /**
  * Objects that no version refers to: what a crash, a stale lease or a rewrite that was never accepted has left behind.
@@ -21,32 +23,37 @@ export async function sweepTable(context: JobContext): Promise<string> {
       retryable: false,
     });
   }
-  const candidates = await oldObjects(context, nowMs - policy.sweepGraceMs);
-  if (candidates.size > 0) await leaveKept(context, candidates);
-  if (!dryRun) {
-    await deleteObjects(context, [...candidates.keys()]);
-    const discarded = await store.discardUnfinished(folder, nowMs - policy.sweepGraceMs);
-    if (discarded > 0) count(context, 'unfinishedDiscarded', discarded);
+  const cutoffMs = nowMs - policy.sweepGraceMs;
+  for await (const candidates of oldObjects(context, cutoffMs)) {
+    await leaveKept(context, candidates);
+    if (!dryRun) await deleteObjects(context, [...candidates.keys()]);
+    for (const sizeBytes of candidates.values()) {
+      count(context, 'orphansDeleted', 1);
+      count(context, 'orphanBytes', sizeBytes);
+    }
   }
-  for (const sizeBytes of candidates.values()) {
-    count(context, 'orphansDeleted', 1);
-    count(context, 'orphanBytes', sizeBytes);
+  if (!dryRun) {
+    const discarded = await store.discardUnfinished(folder, cutoffMs);
+    if (discarded > 0) count(context, 'unfinishedDiscarded', discarded);
   }
   const { orphansDeleted = 0, orphanBytes = 0, objectsListed = 0 } = counts;
   return `${dryRun ? 'would delete' : 'deleted'} ${orphansDeleted} of ${objectsListed} objects (${formatBytes(orphanBytes)})`;
 }
 
-/** Key → bytes of the objects that are old enough. */
-async function oldObjects(context: JobContext, cutoffMs: number): Promise<Map<string, number>> {
+/** Key → bytes of the objects that are old enough, so many at a time as memory is to hold. */
+async function* oldObjects(context: JobContext, cutoffMs: number): AsyncGenerator<Map<string, number>> {
   const { store, folder, signal } = context;
-  const old = new Map<string, number>();
+  let old = new Map<string, number>();
   for (const part of FOLDERS) {
     for await (const { key, sizeBytes, modifiedMs } of store.list(folder + part, { signal })) {
       count(context, 'objectsListed', 1);
       if (modifiedMs <= cutoffMs) old.set(key, sizeBytes);
+      if (old.size < OBJECTS_AT_A_TIME) continue;
+      yield old;
+      old = new Map();
     }
   }
-  return old;
+  if (old.size > 0) yield old;
 }
 
 async function leaveKept(
