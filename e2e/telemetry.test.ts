@@ -131,30 +131,31 @@ async function waitForAllSplits(): Promise<FileSpan[][]> {
   throw new Error(`traces of splits that did not get to their end:\n${missing.join('\n')}`);
 }
 
-const commitEvery = (interval: string) =>
-  millraceJson(scratch.dataDir, 'topics', 'update', TOPIC, '--commit-interval', interval);
-
-test('it goes on where it was when everything is killed between conversion and commit', async (context) => {
+test('it goes on where it was when everything is killed between the ledger and the formats', async (context) => {
   await prepare(context);
-  const partition = await partitionFolderOf(scratch.logDir, TOPIC);
   const before = new Set((await readTraces(traceFile())).keys());
   const isNew = (spans: FileSpan[]) => !before.has(spans[0]!.traceId) && inTopic(spans);
-  await commitEvery('1h');
-  await appendCopyOfFirstBatch(partition);
-  const converted = await waitForTrace('a converted split', (one) => isNew(one) && has(one, STAGES.slice(0, -1)));
-  expect(has(converted, STAGES)).toBe(false);
+  const { pids } = whole!.endpoints();
+  for (const name of ['iceberg-rest-catalog', 'delta-committer']) process.kill(pids[name]![0]!, 'SIGSTOP');
+  await appendCopyOfFirstBatch(await partitionFolderOf(scratch.logDir, TOPIC));
+  const committed = await waitForTrace('a split in the ledger', (one) => isNew(one) && has(one, STAGES));
+  for (const stage of PUBLICATION) expect(first(committed, stage)).toBeUndefined();
   await whole!.kill();
   whole = undefined;
   whole = await start();
-  await commitEvery('1s');
 
-  const { traceId } = converted[0]!;
+  const { traceId } = committed[0]!;
   const spans = await waitForTrace(
     'the split after the restart',
     (one) => one[0]!.traceId === traceId && has(one, [...STAGES, ...PUBLICATION]),
   );
   expectOneTree(spans);
-  expect(spans.filter(({ name }) => name === 'convert split')).toHaveLength(1);
+  for (const name of ['convert split', 'commit version']) {
+    expect(
+      spans.filter((span) => span.name === name),
+      name,
+    ).toHaveLength(1);
+  }
 });
 
 test('a compaction is one trace from the job to both formats and the outside catalog', async (context) => {
@@ -182,6 +183,10 @@ test('log lines name the trace and the span that they belong to', async (context
 
 test('what is exposed to Prometheus is what deploy/metrics.md says, and true', async (context) => {
   await prepare(context);
+  // Counters begin anew with their process: one more split, and a request.
+  const before = new Set((await readTraces(traceFile())).keys());
+  await appendCopyOfFirstBatch(await partitionFolderOf(scratch.logDir, TOPIC));
+  await waitForTrace('one more split', (one) => !before.has(one[0]!.traceId) && has(one, [...STAGES, ...PUBLICATION]));
   expect((await fetch(`${whole!.endpoints().catalogUri}/v1/config`)).status).toBe(200);
   const uris = whole!.endpoints().metricsUris!;
   expect(uris).toHaveLength(8);
