@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DockerComposeEnvironment, type StartedDockerComposeEnvironment, Wait } from 'testcontainers';
 import { runCommand } from '../peers/command.ts';
 import { freePort } from '../peers/free-port.ts';
@@ -9,7 +8,8 @@ import { docker, IMAGE } from './engine.ts';
 const FOLDER = join(ROOT, 'deploy');
 const FILES = ['compose.yaml', '../e2e/containers/compose.yaml'];
 const START_MS = 240_000;
-const POLL_MS = 1_000;
+/** What a service logs when it is ready. */
+export const READY = /"msg":"ready"/;
 
 export const SERVICES = [
   'metadata-discovery',
@@ -68,15 +68,16 @@ export async function startDeployment(options: { records: number; segmentBytes: 
   try {
     const demo = ['--records', String(options.records), '--segment-bytes', String(options.segmentBytes)];
     await compose('run', '--rm', 'demo', ...demo);
-    started = await new DockerComposeEnvironment(FOLDER, FILES)
+    const environment = new DockerComposeEnvironment(FOLDER, FILES)
       .withProjectName(project)
       .withEnvironment(env)
       .withAutoCleanup(false)
-      .withDefaultWaitStrategy(Wait.forLogMessage(/./))
-      .withWaitStrategy('postgres-1', Wait.forHealthCheck())
-      .withStartupTimeout(START_MS)
-      .up();
-    for (const service of SERVICES) await healthy(compose, service);
+      .withDefaultWaitStrategy(Wait.forHealthCheck())
+      // It has no health check: its image holds nothing but the collector.
+      .withWaitStrategy('collector-1', Wait.forLogMessage(/Everything is ready/))
+      .withStartupTimeout(START_MS);
+    for (const service of SERVICES) environment.withWaitStrategy(`${service}-1`, Wait.forLogMessage(READY));
+    started = await environment.up();
     await compose('run', '--detach', '--name', `${project}-cli`, '--entrypoint', 'sleep', 'millrace', 'infinity');
   } catch (error) {
     const logs = await compose('logs', '--no-color', '--tail', '20').catch(() => '');
@@ -118,16 +119,4 @@ export async function startDeployment(options: { records: number; segmentBytes: 
     },
     file: (service, path) => compose('exec', '-T', service, 'cat', path),
   };
-}
-
-/** Waits until every container of the service is healthy. */
-async function healthy(compose: (...args: string[]) => Promise<string>, service: Service): Promise<void> {
-  let last = '';
-  for (const deadline = Date.now() + START_MS; Date.now() < deadline; await sleep(POLL_MS)) {
-    last = await compose('exec', '-T', service, 'millrace-container', 'health', service).catch((error) =>
-      String(error),
-    );
-    if (last.endsWith(': SERVING')) return;
-  }
-  throw new Error(`${service} is not ready: ${last.slice(-500)}`);
 }

@@ -5,7 +5,8 @@ import { runCommand } from '../peers/command.ts';
 import type { SkippableTest } from '../peers/peers.ts';
 import { ROOT } from '../system/whole.ts';
 
-export const IMAGE = 'millrace:e2e';
+/** MILLRACE_TEST_IMAGE tests one that exists instead. */
+export const IMAGE = process.env['MILLRACE_TEST_IMAGE'] ?? 'millrace:e2e';
 const IMAGE_TIMEOUT_MS = 600_000;
 
 /** `docker` with these arguments; answers with what it prints (also to standard error, when told so). */
@@ -47,6 +48,7 @@ async function prepare(): Promise<string | undefined> {
     timeoutMs: IMAGE_TIMEOUT_MS,
   });
   for (const [, name, value] of stdout.matchAll(/^export (\w+)=(.*)$/gm)) process.env[name!] = value;
+  if (process.env['MILLRACE_TEST_IMAGE'] !== undefined) return undefined;
   await docker('build', '-q', '-f', join(ROOT, 'deploy', 'Dockerfile'), '-t', IMAGE, ROOT);
   return undefined;
 }

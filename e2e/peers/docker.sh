@@ -98,13 +98,15 @@ make_base() {
   rm -rf "$tree"
 }
 
-# make_image TAG DOCKERFILE FILE…
+# make_image TAG DOCKERFILE FILE…: when there is none, or one of other files
 make_image() {
-  local tag=$1 dockerfile=$2 context; shift 2
+  local tag=$1 dockerfile=$2 context hash; shift 2
+  hash=$(cat "$here/docker/$dockerfile" "$@" | sha256sum | cut -c1-12)
+  [ "$(docker image inspect -f '{{index .Config.Labels "millrace.made-from"}}' "$tag" 2>/dev/null)" != "$hash" ] || return 0
   context=$(mktemp -d)
   cp "$here/docker/$dockerfile" "$context/Dockerfile"
   for file; do cp "$file" "$context/"; done
-  docker build -q -t "$tag" "$context" >/dev/null
+  docker build -q --label "millrace.made-from=$hash" -t "$tag" "$context" >/dev/null
   rm -rf "$context"
 }
 
@@ -120,11 +122,9 @@ images() {
   fi
   {
     has node:24-bookworm-slim || make_base
-    has postgres:17-bookworm || make_image postgres:17-bookworm postgres.Dockerfile "$here/docker/postgres-entrypoint.sh"
-    has versity/versitygw:v1.8.0 ||
-      make_image versity/versitygw:v1.8.0 s3.Dockerfile "$("$here/setup.sh" s3 | cut -d' ' -f2-)/versitygw"
-    has otel/opentelemetry-collector:0.165.0 ||
-      make_image otel/opentelemetry-collector:0.165.0 collector.Dockerfile "$here/docker/otlp-receiver.cjs"
+    make_image postgres:17-bookworm postgres.Dockerfile "$here/docker/postgres-entrypoint.sh"
+    make_image versity/versitygw:v1.8.0 s3.Dockerfile "$("$here/setup.sh" s3 | cut -d' ' -f2-)/versitygw"
+    make_image otel/opentelemetry-collector:0.165.0 collector.Dockerfile "$here/docker/otlp-receiver.cjs"
   } >&2
 }
 
