@@ -10,7 +10,7 @@ import { createClient, implement, serve } from './index.ts';
 test('one trace from caller to handler, and through a stored traceparent', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-trace-'));
   const file = join(folder, 'traces.jsonl');
-  const end = await startTelemetry({ serviceName: 'test', traces: file, sampleRatio: 1, traceFileBytes: 1_000_000 });
+  const end = await startTelemetry({ serviceName: 'whole', traces: file, sampleRatio: 1, traceFileBytes: 1_000_000 });
   let inside = '';
   const answer = async () => {
     inside = trace.getActiveSpan()!.spanContext().traceId;
@@ -51,5 +51,11 @@ test('one trace from caller to handler, and through a stored traceparent', async
     ['convert', 'millrace.v1.TopicService/PauseTopic', 'millrace.v1.TopicService/PauseTopic', 'plan'].sort(),
   );
   expect(new Set(spans.map((span) => span.traceId))).toEqual(new Set([traceId]));
+  // The server answers in its own name, though it shares the process with its caller.
+  const call = spans.filter(({ name }) => name.includes('PauseTopic'));
+  expect(call.map(({ service, kind, attributes }) => [kind, service, attributes['rpc.response.status_code']])).toEqual([
+    [1, 'test', 'OK'],
+    [2, 'whole', 'OK'],
+  ]);
   rmSync(folder, { recursive: true });
 });
