@@ -2,7 +2,6 @@ import { MillraceError } from '@millrace/base';
 import type { TieredSegment } from '@millrace/kafka-log';
 import { describe, expect, test } from 'vitest';
 import { chainSegments, knownEnd } from './chain.ts';
-import { commitDueMs } from './commit-cadence.ts';
 import { choosePlanned, cutSpan, draftSplits, splitBytesFor } from './planner.ts';
 
 interface Sample extends TieredSegment {
@@ -165,16 +164,5 @@ describe('splits', () => {
     expect(bytes(100, 95)).toBe(800);
     expect(bytes(100, 1000)).toBe(200);
     expect(bytes(1000, 1)).toBe(3200);
-  });
-
-  test('a commit is due by time, by bytes, and soon when nothing else is under way', () => {
-    const settings = { commitIntervalMs: 60_000, commitBytes: 1_000 };
-    const busy = { waiting: 1, leased: 0, committable: 1, committableBytes: 10 };
-    expect(commitDueMs({ ...busy, committable: 0 }, settings, 0, 1e6)).toBeUndefined();
-    expect(commitDueMs(busy, settings, 100_000, 110_000)).toBe(50_000);
-    expect(commitDueMs(busy, settings, 100_000, 160_000)).toBe(0);
-    expect(commitDueMs({ ...busy, committableBytes: 1_000 }, settings, 100_000, 100_001)).toBe(0);
-    expect(commitDueMs({ ...busy, waiting: 0 }, settings, 100_000, 100_200)).toBe(800);
-    expect(commitDueMs(busy, settings, 900_000, 100_000)).toBe(60_000);
   });
 });

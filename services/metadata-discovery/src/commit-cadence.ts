@@ -4,15 +4,18 @@ export interface WorkUnderWay {
   leased: number;
   committable: number;
   committableBytes: number;
+  /** When the oldest of what can be committed was converted; 0: nothing can. */
+  oldestMs: number;
 }
 
 /** A table with nothing else to do commits after this much time since its last version: nobody waits for more. */
 const IDLE_INTERVAL_MS = 1_000;
 
 /**
- * Milliseconds until the next commit; 0: now; undefined: there is nothing to commit. A version is due when
- * `commitIntervalMs` has passed since the last one, at once when `commitBytes` wait, and after a second when no split of
- * the table waits or is being converted.
+ * Milliseconds until the next commit; 0: now; undefined: there is nothing to commit. A version is due at once when
+ * `commitBytes` wait; a second after the last one when no split of the table waits or is being converted; otherwise when
+ * `commitIntervalMs` has passed since the last one and something has waited as long: so what arrives in all partitions of
+ * a table that was idle becomes one version, not one for the first split and one for the rest.
  */
 export function commitDueMs(
   work: WorkUnderWay,
@@ -24,6 +27,7 @@ export function commitDueMs(
   if (work.committableBytes >= settings.commitBytes) return 0;
   const idle = work.waiting === 0 && work.leased === 0;
   const interval = idle ? Math.min(settings.commitIntervalMs, IDLE_INTERVAL_MS) : settings.commitIntervalMs;
+  const since = idle ? lastCommitMs : Math.max(lastCommitMs, work.oldestMs);
   // A clock that was set back must not hold a commit for long.
-  return Math.min(Math.max(lastCommitMs + interval - nowMs, 0), interval);
+  return Math.min(Math.max(since + interval - nowMs, 0), interval);
 }
