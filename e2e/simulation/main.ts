@@ -69,11 +69,17 @@ async function report(workers: Workers, outcome: Outcome, bar: (text: string) =>
 const describe = ({ violation, steps, virtualMs, faults, versions }: Outcome): string =>
   `${violation?.message ?? 'passed'} (${steps} steps, ${virtualMs} virtual ms, ${versions} ledger versions, ${faults.length} faults)`;
 
-/** A line that is written anew; nothing where nobody looks. */
+/** A line that is written anew; into a file or a pipe a line now and then. */
 function progressBar(): (text: string, share?: number) => void {
-  if (!process.stderr.isTTY) return () => {};
+  const isLive = process.stderr.isTTY;
+  let toldMs = performance.now();
   return (text, share) => {
-    const cells = share === undefined ? '' : `[${'#'.repeat(Math.round(share * 30)).padEnd(30, '.')}] `;
-    process.stderr.write(`\r\x1b[K${cells}${text}`);
+    if (isLive) {
+      const cells = share === undefined ? '' : `[${'#'.repeat(Math.round(share * 30)).padEnd(30, '.')}] `;
+      process.stderr.write(`\r\x1b[K${cells}${text}`);
+    } else if (text !== '' && performance.now() - toldMs > 20_000) {
+      toldMs = performance.now();
+      process.stderr.write(`${text}\n`);
+    }
   };
 }

@@ -34,13 +34,13 @@ const RATES: Record<Fault, number> = {
   'stream-cut': 0.03,
   'database-error': 0.01,
   'database-lost-answer': 0.02,
-  crash: 0.25,
-  stop: 0.08,
-  pause: 0.15,
-  'clock-jump': 0.1,
+  crash: 0.3,
+  stop: 0.1,
+  pause: 0.2,
+  'clock-jump': 0.15,
 };
 
-const FAULTY_MS = 12_000;
+const FAULTY_MS = 9_000;
 
 /** Each seed has some kinds of faults and not others: what one hides, another seed shows. */
 export function scenarioOf(seed: number, segmentLimit = Number.POSITIVE_INFINITY): Scenario {
@@ -57,7 +57,7 @@ export function scenarioOf(seed: number, segmentLimit = Number.POSITIVE_INFINITY
   }));
   const formats: Scenario['formats'] = [];
   if (random() < 0.25) {
-    const off = between(2_000, FAULTY_MS - 5_000);
+    const off = between(1_500, FAULTY_MS - 3_000);
     const iceberg = random() < 0.5;
     formats.push({ atMs: off, iceberg, delta: !iceberg });
     formats.push({ atMs: off + between(200, 5_000), iceberg: true, delta: true });
@@ -66,7 +66,7 @@ export function scenarioOf(seed: number, segmentLimit = Number.POSITIVE_INFINITY
     rates,
     replicas: {
       discovery: between(1, 2),
-      converter: between(1, 2),
+      converter: between(1, 3),
       iceberg: between(1, 2),
       delta: between(1, 2),
       maintenance: 1,
@@ -77,6 +77,6 @@ export function scenarioOf(seed: number, segmentLimit = Number.POSITIVE_INFINITY
     faultsMs: FAULTY_MS,
     clockJumpMs: random() < 0.2 ? 60_000 : 2_000,
     guardingClockJumpMs: 2_000,
-    sweeps: random() < 0.3,
+    sweeps: random() < 0.2,
   };
 }

@@ -16,19 +16,19 @@ const PORTS = { discovery: 7801, converter: 7803, iceberg: 7804, delta: 7805, ma
 export type ServiceName = keyof typeof PORTS;
 export const addressOf = (name: ServiceName): string => `${HOST}:${PORTS[name]}`;
 
-export const RETENTION_MS = 7_000;
+export const RETENTION_MS = 4_000;
 export const SWEEP_GRACE_MS = 30_000;
 
 /** What a table's policy is: everything often, so that much happens in little time. */
 export const POLICY = {
-  compactIntervalMs: 2_500n,
+  compactIntervalMs: 1_500n,
   compactSmallFileBytes: 60n,
   compactTargetFileBytes: 100n,
   compactMinFiles: 3,
-  expireIntervalMs: 3_000n,
+  expireIntervalMs: 1_500n,
   snapshotRetentionMs: BigInt(RETENTION_MS),
   snapshotKeepCount: 1,
-  sweepIntervalMs: 4_000n,
+  sweepIntervalMs: 3_000n,
   sweepGraceMs: BigInt(SWEEP_GRACE_MS),
 };
 
@@ -59,7 +59,7 @@ export const START: Record<ServiceName, () => Promise<RunningService>> = {
         settleMs: 2_000,
         splitBytes: 1_024,
         fileBytes: 1_024,
-        leaseMs: 3_000,
+        leaseMs: 1_000,
         maxAttempts: 30,
         backoffMs: 100,
       }),
@@ -70,7 +70,7 @@ export const START: Record<ServiceName, () => Promise<RunningService>> = {
         ...common('converter'),
         discoveryAddress,
         leaseWaitMs: 0,
-        heartbeatMs: 800,
+        heartbeatMs: 350,
         retries: 2,
       }),
     ),
@@ -86,7 +86,7 @@ export const START: Record<ServiceName, () => Promise<RunningService>> = {
     ),
   delta: () =>
     createDeltaCommitter(
-      deltaCommitterConfig.parse({ ...common('delta'), discoveryAddress, checkpointInterval: 4, retentionHours: 1 }),
+      deltaCommitterConfig.parse({ ...common('delta'), discoveryAddress, checkpointInterval: 5, retentionHours: 1 }),
     ),
   maintenance: () =>
     createMaintenanceScheduler(
@@ -98,7 +98,7 @@ export const START: Record<ServiceName, () => Promise<RunningService>> = {
         converterAddress: addressOf('converter'),
         icebergAddress: addressOf('iceberg'),
         deltaAddress: addressOf('delta'),
-        tickMs: 1_500,
+        tickMs: 1_000,
         rewriteTimeoutMs: 10_000,
         callTimeoutMs: 8_000,
       }),

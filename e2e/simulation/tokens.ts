@@ -1,5 +1,6 @@
 import { MillraceError } from '@millrace/base';
 import type { ObjectStore } from '@millrace/object-store';
+import { world } from './world.ts';
 
 // Data files of the simulation: the offsets of their records, by partition, in the order of their rows. So what a table
 // shows can be compared with its source exactly, and cheaply.
@@ -69,6 +70,8 @@ export const convertWith =
         const path = `data/${name}-${keys.length}.parquet`;
         keys.push(path);
         const bytes = encodeRows(part.map((offset) => [split.partition, offset]));
+        // Decoding and encoding take their time, in which leases can end.
+        await world().wait(world().between(10, 1_500));
         await write(store, path, bytes, false, signal);
         const startOffset = at === 0 ? split.startOffset : BigInt(part[0]!);
         const endOffset = next === undefined ? split.endOffset : BigInt(next);
@@ -114,6 +117,7 @@ export const rewriteWith =
       if (rows.length === 0) return;
       const path = `data/rewrite-${request.rewriteId}-${written.length}.parquet`;
       const bytes = encodeRows(rows);
+      await world().wait(world().between(10, 1_500));
       await write(store, path, bytes, true, signal);
       written.push(path);
       files.push(dataFile(path, bytes, rows.length, offsets));

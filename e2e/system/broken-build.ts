@@ -78,14 +78,14 @@ export const BREAKS = {
       },
     ],
   },
-  'iceberg-applies-twice': {
+  'iceberg-forgets-version': {
     invariant: 'I3',
-    what: 'a ledger version is committed to Iceberg without asking whether the table shows it already',
+    what: 'Iceberg snapshots do not carry their ledger version',
     edits: [
       {
         file: 'services/iceberg-rest-catalog/src/projection-target.ts',
-        anchor: 'if (ledgerVersionOf(metadata) >= version.version) return { metadata };',
-        replacement: '',
+        anchor: '[LEDGER_VERSION]: String(version),\n  [TABLE_UUID]: table.tableUuid,',
+        replacement: '[TABLE_UUID]: table.tableUuid,',
       },
     ],
   },
