@@ -56,7 +56,7 @@ describe.each(STORE_KINDS)('$name', ({ peer, start, spared }) => {
     const { passed, stale, ...failed } = proxy.counts();
     expect(passed).toBeGreaterThan(1_000);
     expect(stale).toBe(0);
-    for (const [fault, count] of Object.entries(failed)) expect(count, fault).toBeGreaterThan(3);
+    for (const [fault, count] of Object.entries(failed)) expect(count, fault).toBeGreaterThan(0);
   });
 
   test(`tables are exact while requests fail and hang and listings are stale (seed ${SEED})`, async (context) => {
