@@ -25,7 +25,9 @@ import { startWhole, type Whole } from './system/whole.ts';
 const RECORDS = 6_000;
 const LEASE_MS = 4_000;
 /** A lease, a beat until it is noticed, and what a machine that does much else needs. */
-const MOVED_MS = LEASE_MS * 2 + 8_000;
+const MOVED_MS = LEASE_MS * 2 + 12_000;
+/** Processes start again before that. */
+const SHARED_MS = 90_000;
 const APPEND_EVERY_MS = 400;
 const ONE = 'replica-1';
 const TWO = 'replica-2';
@@ -92,8 +94,7 @@ const each = (look: (service: SharedService) => Promise<number>): Promise<[strin
   Promise.all(SHARED_SERVICES.map(async (service): Promise<[string, number]> => [service, await look(service)]));
 const print = (what: string, all: [string, number][]) =>
   console.log(`${what}: ${all.map(([service, ms]) => `${service} ${ms} ms`).join(', ')}`);
-const allShared = (timeoutMs: number) =>
-  each((service) => observer!.until(service, 'a fair share for both', timeoutMs, isShared));
+const allShared = () => each((service) => observer!.until(service, 'a fair share for both', SHARED_MS, isShared));
 
 async function prepare(context: TestContext): Promise<{ python: string; postgres: PostgresServer }> {
   const { python, postgres } = await requirePeers(context, 'python', 'postgres');
@@ -131,7 +132,7 @@ test('two of every service share the work', async (context) => {
     'beside',
   );
   expect(added.code, added.stderr).toBe(0);
-  print('shared after the start', await allShared(60_000));
+  print('shared after the start', await allShared());
 });
 
 test('kill -9 of one of each in turn: the other one goes on, and it comes back to its work', async (context) => {
@@ -140,12 +141,12 @@ test('kill -9 of one of each in turn: the other one goes on, and it comes back t
     const killed = signalFirst(name, 'SIGKILL');
     await untilTwo(name, killed);
   }
-  print('shared after kill -9', await allShared(MOVED_MS));
+  print('shared after kill -9', await allShared());
 });
 
 test('one of each stands still for longer than its lease: the others have its work by then, and it is let back in', async (context) => {
   await prepare(context);
-  const before = await each(async (service) => (await observer!.owners(service)).get(ONE)?.length ?? 0);
+  await allShared();
   const pids: number[] = [];
   try {
     for (const service of SHARED_SERVICES) pids.push(signalFirst(service, 'SIGSTOP'));
@@ -158,22 +159,22 @@ test('one of each stands still for longer than its lease: the others have its wo
       ),
     );
     print(`moved from those that stand still (lease ${LEASE_MS} ms)`, moved);
-    expect(before.every(([, count]) => count > 0)).toBe(true);
   } finally {
     for (const pid of pids) process.kill(pid, 'SIGCONT');
   }
-  print('shared again once they go on', await allShared(MOVED_MS));
+  print('shared again once they go on', await allShared());
 });
 
 test('a drain hands over at once, no lease is waited for', async (context) => {
   await prepare(context);
+  await allShared();
   const drained = new Map(SHARED_SERVICES.map((service) => [service, signalFirst(service, 'SIGTERM')]));
   const moved = await each((service) =>
     observer!.until(service, 'the drain', MOVED_MS, (owners) => isOnly(ONE)(owners) || isOnly(TWO)(owners)),
   );
   print('moved by a drain', moved);
   for (const [service, pid] of drained) await untilTwo(service, pid);
-  print('shared after the drain', await allShared(MOVED_MS));
+  print('shared after the drain', await allShared());
 });
 
 test('the database server is killed and starts again: everybody goes on', async (context) => {
@@ -181,7 +182,7 @@ test('the database server is killed and starts again: everybody goes on', async 
   await postgres.kill();
   await sleep(2_000);
   await postgres.start();
-  print('shared after the database was away', await allShared(60_000));
+  print('shared after the database was away', await allShared());
 });
 
 test('afterwards the tables are exact, every split ended once, no version stands twice', async (context) => {
