@@ -12,7 +12,10 @@ if [ ! -s "$credentials/s3-root" ]; then
   printf 'export ROOT_ACCESS_KEY=millrace ROOT_SECRET_KEY=%s\n' "$key" >"$credentials/s3-root"
   printf '[default]\naws_access_key_id = millrace\naws_secret_access_key = %s\n' "$key" >"$credentials/aws-credentials"
 fi
-printf '*:*:*:millrace:%s\n' "$(cat "$credentials/postgres-password")" >"$credentials/pgpass"
+for service in metadata-discovery iceberg-rest-catalog catalog-publisher maintenance-scheduler; do
+  printf 'postgres://millrace:%s@postgres:5432/millrace?schema=%s\n' "$(cat "$credentials/postgres-password")" "${service//-/_}" \
+    >"$credentials/database-url-$service"
+done
 
 # The authority's own key stays in a volume that no service has.
 sh /deploy/certificates.sh /authority
@@ -22,6 +25,6 @@ done
 
 # The services run as user 1000 of the image; PostgreSQL reads its password before it gives up being root.
 chmod 755 "$credentials"
-chown 1000:1000 "$credentials"/{pgpass,aws-credentials,catalog-token}
+chown 1000:1000 "$credentials"/{database-url-*,aws-credentials,catalog-token}
 mkdir -p /objects/metadata /objects/buckets/lake
 chmod 777 /traces

@@ -14,7 +14,7 @@ import { createScratch, type Scratch } from './system/scratch.ts';
 // deploy/compose.yaml as users start it, with an image built from this tree: seven containers, PostgreSQL, an S3 server and
 // a collector, mutual TLS between the services. One deployment lives through these tests, in their order.
 
-const RECORDS = 120_000;
+const RECORDS = 90_000;
 const SEGMENT_BYTES = 60_000;
 const COUNTING_MS = 12_000;
 /** Of the test's compose file. */

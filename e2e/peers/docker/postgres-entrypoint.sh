@@ -11,4 +11,4 @@ if [ ! -s "$data/PG_VERSION" ]; then
     setpriv --reuid postgres --regid postgres --clear-groups postgres --single -j -D "$data" template1 >/dev/null
 fi
 mkdir -p /run/postgresql && chown postgres /run/postgresql
-exec setpriv --reuid postgres --regid postgres --clear-groups postgres -D "$data" -c 'listen_addresses=*'
+exec setpriv --reuid postgres --regid postgres --clear-groups postgres -D "$data" -c 'listen_addresses=*' "$@"
