@@ -9,13 +9,13 @@ const HELP = `npm run telemetry-cost -- [--records N] [--rounds N]
 
 What tracing and metrics cost: CPU seconds of the whole flow (all seven services, from the moment that a partition's
 segments appear until both formats have committed its rows) with every span exported to a file and every process scraped
-every 5 s, over the same without either. Two deployments take turns, round by round; the cost is the median of the rounds'
+every 15 s, over the same without either. Two deployments take turns, round by round; the cost is the median of the rounds'
 ratios.
 
   --records N   orders a round (default: a split's worth, 2.2 million)
   --rounds N    default 9`;
 
-const SCRAPE_MS = 5_000;
+const SCRAPE_MS = 15_000;
 const PROCESSES = 8;
 const METRICS_PORT = 22_000 + (process.pid % 900) * 10;
 const GOAL = 0.03;
