@@ -46,6 +46,8 @@ export interface Ownership {
 const BEATS = 5;
 const LEAST_PAUSE_MS = 20;
 const RETRY_MS = 500;
+/** Told at a time: what is beyond is told next. */
+const MOST_SUBJECTS = 5_000;
 
 /**
  * Keeps this replica's lease and follows what it owns. Ownership is speed: two may believe for a moment that they own a
@@ -118,9 +120,9 @@ export function startOwnership(options: OwnershipOptions): Ownership {
       leaseMs,
       joining,
       leaving,
-      subjects: [...unsent.subjects],
-      forgotten: [...unsent.forgotten],
-      released,
+      subjects: [...unsent.subjects].slice(0, MOST_SUBJECTS),
+      forgotten: [...unsent.forgotten].slice(0, MOST_SUBJECTS),
+      released: released.slice(0, MOST_SUBJECTS),
       notes: Object.fromEntries(unsent.notes),
     };
   }
@@ -130,7 +132,9 @@ export function startOwnership(options: OwnershipOptions): Ownership {
     for (const subject of forgotten) unsent.forgotten.delete(subject);
     for (const [subject, text] of Object.entries(told))
       if (unsent.notes.get(subject) === text) unsent.notes.delete(subject);
-    released = released.filter((one) => !gone.includes(one));
+    const taken = new Set(gone);
+    released = released.filter((one) => !taken.has(one));
+    if (unsent.subjects.size + unsent.forgotten.size + released.length > 0) wake();
   }
 
   function rejoin(standing: Renewed['standing']): void {
