@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEMO_TOPICS } from '@millrace/all-in-one';
@@ -79,7 +80,7 @@ test('the seven come up from compose.yaml, and a topic becomes both tables', asy
   expect(await health('--liveness', 'parquet-converter')).toBe('parquet-converter: SERVING');
   // Nobody listens there in this container.
   await expect(health('segment-reader')).rejects.toThrow('segment-reader: ');
-  const catalog = ['--uri', 'http://iceberg-rest-catalog:8181', '--token', 'file:/run/millrace/catalog-token'];
+  const catalog = ['--uri', 'https://iceberg-rest-catalog:8181', '--token', 'file:/run/millrace/catalog-token'];
   await deployment.millrace(
     'catalogs',
     'add',
@@ -210,7 +211,10 @@ test('in the end every table is the log, by independent readers', async (context
   const secret = /aws_secret_access_key = (\S+)/.exec(credentials)![1]!;
   const property = (name: string) =>
     `PYICEBERG_CATALOG__MILLRACE__${name.toUpperCase().replaceAll('.', '__').replaceAll('-', '_')}`;
+  const authority = join(outDir, 'authority.pem');
+  await writeFile(authority, await deployment.file('iceberg-rest-catalog', '/run/millrace/authority.pem'));
   const environment = {
+    REQUESTS_CA_BUNDLE: authority,
     AWS_ACCESS_KEY_ID: 'millrace',
     AWS_SECRET_ACCESS_KEY: secret,
     AWS_REGION: 'us-east-1',

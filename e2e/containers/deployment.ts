@@ -52,7 +52,7 @@ export async function startDeployment(options: { records: number; segmentBytes: 
     COMPOSE_PROJECT_NAME: project,
     MILLRACE_IMAGE: IMAGE,
     MILLRACE_CATALOG_PORT: String(catalogPort),
-    MILLRACE_CATALOG_URI: `http://127.0.0.1:${catalogPort}`,
+    MILLRACE_CATALOG_URI: `https://127.0.0.1:${catalogPort}`,
     MILLRACE_S3_PORT: String(s3Port),
     MILLRACE_COMMIT_INTERVAL_MS: '1000',
   };
