@@ -124,6 +124,31 @@ test('what is not there, or makes no sense, is said', async () => {
   await expect(collect(client.readSplit({ split: lost }))).rejects.toMatchObject({ code: 'transaction-index-missing' });
 });
 
+test('no more reads at a time than may be; the others are told to try again', async () => {
+  const store = localStore(folder);
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const get: typeof store.get = async (...args) => {
+    await held;
+    return store.get(...args);
+  };
+  const config = segmentReaderConfig.parse({ port: 0, logStoreUri: folder, maxConcurrentReads: 2 });
+  const busy = await createSegmentReader(config, { logStore: { ...store, get } });
+  const caller = createClient(SegmentReaderService, busy.address);
+  const reads = Array.from({ length: 30 }, () =>
+    collect(caller.readSplit({ split: split() })).then(
+      () => 'read',
+      (error) => `${error.kind} ${error.code}`,
+    ),
+  );
+  expect(new Set(await Promise.all(reads.slice(2)))).toEqual(new Set(['exhausted too-many-reads']));
+  release();
+  expect(await Promise.all(reads.slice(0, 2))).toEqual(['read', 'read']);
+  expect((await collect(caller.readSplit({ split: split() }))).length).toBeGreaterThan(0);
+  caller.close();
+  await busy.stop();
+});
+
 test('a slow caller holds the reader back', async () => {
   let read = 0;
   const store = localStore(folder);
