@@ -20,6 +20,9 @@ const PROCESSES = 8;
 const METRICS_PORT = 22_000 + (process.pid % 900) * 10;
 const GOAL = 0.03;
 
+// Deployments that run are ended by who started them, on exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 const { values } = parseArgs({
   options: { records: { type: 'string' }, rounds: { type: 'string' }, help: { type: 'boolean', default: false } },
 });
