@@ -69,7 +69,7 @@ export function scenarioOf(seed: number, segmentLimit = Number.POSITIVE_INFINITY
       converter: between(1, 3),
       iceberg: between(1, 2),
       delta: between(1, 2),
-      maintenance: 1,
+      maintenance: between(1, 2),
     },
     partitions,
     segments: segments.sort((a, b) => a.atMs - b.atMs).slice(0, segmentLimit),

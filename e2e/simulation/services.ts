@@ -37,7 +37,7 @@ const common = (name: ServiceName) => ({
   port: PORTS[name],
   drainMs: 500,
   replicaName: currentProcess()!.name,
-  ownerLeaseMs: 3_000,
+  ownerLeaseMs: 5_000,
 });
 const discoveryAddress = addressOf('discovery');
 
@@ -98,7 +98,7 @@ export const START: Record<ServiceName, () => Promise<RunningService>> = {
         converterAddress: addressOf('converter'),
         icebergAddress: addressOf('iceberg'),
         deltaAddress: addressOf('delta'),
-        tickMs: 1_000,
+        tickMs: 1_500,
         rewriteTimeoutMs: 10_000,
         callTimeoutMs: 8_000,
       }),
