@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuSecondsOf } from '../bench/process-cpu.ts';
 import { createFleet, type Fleet } from './fleet.ts';
 import type { Options } from './options.ts';
 import type { Progress } from './progress.ts';
@@ -7,14 +8,22 @@ import { type Verified, verifyTables } from './verification.ts';
 import { planWorkload } from './workload.ts';
 import { createLogWriter, writeSchemas } from './write-log.ts';
 
+/** What a converter did in a window. */
+interface Done {
+  splits: number;
+  cpuSeconds: number;
+}
+
 export interface SharingReport {
   sharing: {
     windowSeconds: number;
-    /** Splits that a converter alone finished in the window. */
-    one: number;
-    /** Splits that each of three finished in a window as long. */
-    three: number[];
-    /** Splits that the killed one had leased when it died, and how often such a split was then converted by others. */
+    /** A converter alone. */
+    one: Done;
+    /** Each of three, in a window as long. */
+    three: Done[];
+    /** Splits of three over those of one, as if all had had the same CPU time. */
+    times: number;
+    /** Leases of the one that was killed that ran out, for others to take. */
     takenOver: number;
   };
   verified: Verified;
@@ -27,11 +36,14 @@ const SLOT_MS = 20;
 const SLOTS = 4;
 const CONVERTED = '"split converted"';
 const LEASE_MS = 4_000;
+/** Until what runs is compiled. */
+const WARM_UP_MS = 8_000;
+const WARM_SPLITS = 50;
 
 /**
  * How the work is shared. The machine's two cores can't show three converters at full speed, so each gets the same
- * quarter of a core (SIGSTOP and SIGCONT in turns), one alone as well as each of three: what is compared is what the
- * protocol lets them take. Then one of the three is killed in the middle of its work, and nothing may be missing.
+ * quarter of a core (SIGSTOP and SIGCONT in turns), one alone as well as each of three, and what else runs on the machine
+ * is taken out by the CPU time that each really had: what is compared is what they take. Then one of the three is killed in the middle of its work, and nothing may be missing.
  */
 export async function runSharing(
   options: Options,
@@ -61,11 +73,11 @@ export async function runSharing(
     slots = timeSlots(fleet);
     await untilConverting(fleet);
 
-    const one = (await countWindow(fleet, progress, 'One')).get(CONVERTERS[0]!) ?? 0;
+    const [one] = (await window(fleet, progress, 'One')) as [Done];
     await fleet.startService('parquet-converter', 1);
     await fleet.startService('parquet-converter', 2);
-    await sleep(2_000);
-    const three = await countWindow(fleet, progress, 'Three');
+    await sleep(WARM_UP_MS);
+    const three = await window(fleet, progress, 'Three');
 
     const victim = fleet.pids().get(CONVERTERS[2]!)!;
     process.kill(victim, 'SIGKILL');
@@ -85,7 +97,8 @@ export async function runSharing(
       sharing: {
         windowSeconds: WINDOW_MS / 1000,
         one,
-        three: CONVERTERS.map((name) => three.get(name) ?? 0),
+        three,
+        times: three.reduce((sum, done) => sum + rateOf(done), 0) / rateOf(one),
         takenOver,
       },
       verified,
@@ -119,16 +132,20 @@ function timeSlots(fleet: Fleet): { stop(): void } {
 }
 
 async function untilConverting(fleet: Fleet): Promise<void> {
-  for (let tries = 0; tries < 600; tries++) {
-    if ((await fleet.logLines(CONVERTERS[0]!, CONVERTED)).length > 20) return;
+  for (let tries = 0; tries < 1_200; tries++) {
+    if ((await fleet.logLines(CONVERTERS[0]!, CONVERTED)).length > WARM_SPLITS) return;
     await sleep(100);
   }
-  throw new Error('no split was converted within a minute');
+  throw new Error('hardly a split was converted in two minutes');
 }
 
-/** Splits that each converter finished within the window, by the log. */
-async function countWindow(fleet: Fleet, progress: Progress, title: string): Promise<Map<string, number>> {
+const rateOf = ({ splits, cpuSeconds }: Done): number => splits / cpuSeconds;
+
+/** What each converter that runs has finished within the window, by its log, and the CPU time it took. */
+async function window(fleet: Fleet, progress: Progress, title: string): Promise<Done[]> {
+  const pids = CONVERTERS.map((name) => fleet.pids().get(name)).filter((pid) => pid !== undefined);
   const fromMs = Date.now();
+  const before = cpuSecondsOf(pids);
   progress.start(title, WINDOW_MS / 1000, 's');
   for (let s = 1; s <= WINDOW_MS / 1000; s++) {
     await sleep(1000);
@@ -136,20 +153,24 @@ async function countWindow(fleet: Fleet, progress: Progress, title: string): Pro
   }
   progress.end();
   const untilMs = Date.now();
-  const counts = new Map<string, number>();
-  for (const name of CONVERTERS) {
-    const lines = await fleet.logLines(name, CONVERTED);
-    const times = lines.map((line) => Date.parse(String(line['time'])));
-    counts.set(name, times.filter((atMs) => atMs >= fromMs && atMs <= untilMs).length);
-  }
-  return counts;
+  const after = cpuSecondsOf(pids);
+  return Promise.all(
+    pids.map(async (pid, i) => {
+      const lines = await fleet.logLines(CONVERTERS[i]!, CONVERTED);
+      const times = lines.map((line) => Date.parse(String(line['time'])));
+      return {
+        splits: times.filter((atMs) => atMs >= fromMs && atMs <= untilMs).length,
+        cpuSeconds: after.get(pid)! - before.get(pid)!,
+      };
+    }),
+  );
 }
 
 export function renderSharing({ sharing, verified }: SharingReport): string {
-  const { windowSeconds, one, three, takenOver } = sharing;
-  const all = three.reduce((sum, count) => sum + count, 0);
+  const { windowSeconds, one, three, times, takenOver } = sharing;
+  const told = ({ splits, cpuSeconds }: Done) => `${splits} (${cpuSeconds.toFixed(2)} CPU s)`;
   return [
-    `splits in ${windowSeconds} s, each converter a quarter of a core: one alone ${one}; three ${three.join(' + ')} = ${all}, ${(all / one).toFixed(2)} times as many`,
+    `splits in ${windowSeconds} s, each converter a quarter of a core: one alone ${told(one)}; three ${three.map(told).join(' + ')}: in the same CPU time each, ${times.toFixed(2)} times as many`,
     `one of three killed: ${takenOver} leases ran out and were given to the others`,
     `verified: ${verified.rows.toLocaleString('en')} rows in ${verified.tables} tables by delta-rs and PyIceberg; ${verified.sampledRows.toLocaleString('en')} rows in ${verified.sampled} tables by value`,
     ...verified.differences.map((difference) => `DIFFERS  ${difference}`),
