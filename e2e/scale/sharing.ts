@@ -43,7 +43,8 @@ const WARM_SPLITS = 50;
 /**
  * How the work is shared. The machine's two cores can't show three converters at full speed, so each gets the same
  * quarter of a core (SIGSTOP and SIGCONT in turns), one alone as well as each of three, and what else runs on the machine
- * is taken out by the CPU time that each really had: what is compared is what they take. Then one of the three is killed in the middle of its work, and nothing may be missing.
+ * is taken out by the CPU time that each really had: what is compared is what they take. Then one of the three is killed
+ * in the middle of its work, and nothing may be missing.
  */
 export async function runSharing(
   options: Options,
