@@ -22,13 +22,13 @@ import { startWhole, type Whole } from './system/whole.ts';
 // Two processes of every service on one PostgreSQL, which they find empty and all at once; records flow all the time.
 // One of each is killed, one stands still for longer than its lease, one drains, the database server is killed.
 
-const RECORDS = 6_000;
-const LEASE_MS = 4_000;
+const RECORDS = 4_000;
+const LEASE_MS = 6_000;
 /** A lease, a beat until it is noticed, and what a machine that does much else needs. */
 const MOVED_MS = LEASE_MS * 2 + 12_000;
 /** Processes start again before that. */
 const SHARED_MS = 90_000;
-const APPEND_EVERY_MS = 400;
+const APPEND_EVERY_MS = 800;
 const ONE = 'replica-1';
 const TWO = 'replica-2';
 
