@@ -21,6 +21,7 @@ import type { MetadataDiscoveryConfig } from './config.ts';
 import { rulesAtWork } from './enable-by-rule.ts';
 import { type LogTopic, logSource } from './log-source.ts';
 import { segmentReading } from './partition-plan.ts';
+import { takeTurns } from './schema-turns.ts';
 import { createSignal, type Signal } from './signal.ts';
 import { newTopic, receiveTopic, type TopicActorState, type TopicEffect, type TopicMessage } from './topic.ts';
 import { topicEffects, type WorkSeen } from './topic-effects.ts';
@@ -77,8 +78,6 @@ const REST_FACTOR = 3;
 const LONGEST_REST_MS = 30_000;
 /** … and a few per cent of a core: from look to look so long for each topic. */
 const REST_A_TOPIC_MS = 1;
-/** The schema source is asked for so many topics a second at the most: with many topics, each waits longer for its turn. */
-const SCHEMA_LOOKS_A_SECOND = 10;
 /** What was read of segments is kept for the newest of each partition. */
 const SEGMENTS_REMEMBERED = 64;
 const FORGET_EVERY_MS = 60_000;
@@ -254,20 +253,6 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
     reading.keepOnly(partitions.flatMap((segments) => segments.slice(-SEGMENTS_REMEMBERED)));
   }
 
-  /** Topics take turns: the schema source is asked as often for ten thousand as for a hundred. */
-  async function askForSchemas(): Promise<void> {
-    while (!stopped.signal.aborted) {
-      const againMs = clock.now() + config.schemaPollMs;
-      for (const name of [...topics.keys()]) {
-        const topic = topics.get(name);
-        if (topic !== undefined) tell(topic.actor, { kind: 'schemas-due' });
-        await clock.sleep(1_000 / SCHEMA_LOOKS_A_SECOND, stopped.signal).catch(() => {});
-        if (stopped.signal.aborted) return;
-      }
-      await clock.sleep(Math.max(againMs - clock.now(), 50), stopped.signal).catch(() => {});
-    }
-  }
-
   async function poll(): Promise<void> {
     while (!stopped.signal.aborted) {
       const startedMs = clock.now();
@@ -318,7 +303,12 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
     tell(topic.actor, { kind: 'changed', refresh: kind === REFRESHED, plan: kind === ALTERED });
   });
 
-  const loops = [poll(), expire(), askForSchemas()];
+  const askForSchemas = (name: string) => {
+    const topic = topics.get(name);
+    if (topic !== undefined) tell(topic.actor, { kind: 'schemas-due' });
+  };
+  const turns = { subjects: () => topics.keys(), ask: askForSchemas, everyMs: config.schemaPollMs, clock };
+  const loops = [poll(), expire(), takeTurns(turns, stopped.signal)];
 
   return {
     ...deps,
