@@ -5,6 +5,7 @@ import { DeltaCommitterService } from '@millrace/proto/delta_committer';
 import { IcebergCatalogService } from '@millrace/proto/iceberg_rest_catalog';
 import { MaintenanceSchedulerService } from '@millrace/proto/maintenance_scheduler';
 import { LedgerService, SplitService, TopicService } from '@millrace/proto/metadata_discovery';
+import { OwnershipService } from '@millrace/proto/ownership';
 import { ParquetConverterService } from '@millrace/proto/parquet_converter';
 import { SegmentReaderService } from '@millrace/proto/segment_reader';
 
@@ -13,6 +14,7 @@ export const SERVICES: [ServiceName, DescService][] = [
   ['metadata-discovery', TopicService],
   ['metadata-discovery', SplitService],
   ['metadata-discovery', LedgerService],
+  ['metadata-discovery', OwnershipService],
   ['segment-reader', SegmentReaderService],
   ['parquet-converter', ParquetConverterService],
   ['iceberg-rest-catalog', IcebergCatalogService],
