@@ -229,13 +229,19 @@ async function* walk(
     throw withPlace(error, rootPath, folder);
   }
   entries.sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
-  for (const { key, isFolder, isTemporary } of entries) {
+  const wanted = ({ key, isFolder, isTemporary }: (typeof entries)[number]) =>
+    !isFolder && (isTemporary || key.startsWith(prefix)) && key > startAfter;
+  for (let i = 0; i < entries.length; i += STATS_AT_A_TIME) {
     signal?.throwIfAborted();
-    if (isFolder) {
-      if (key.startsWith(prefix) || prefix.startsWith(key)) yield* walk(rootPath, prefix, options, key);
-    } else if ((isTemporary || key.startsWith(prefix)) && key > startAfter) {
-      const found = await stat(join(rootPath, key)).catch(absent);
-      if (found?.isFile()) yield { key, sizeBytes: found.size, modifiedMs: found.mtimeMs, isTemporary };
+    const some = entries.slice(i, i + STATS_AT_A_TIME);
+    // Together: one after another, each would wait for a busy process's turn.
+    const stats = await Promise.all(
+      some.map((entry) => (wanted(entry) ? stat(join(rootPath, entry.key)).catch(absent) : undefined)),
+    );
+    for (const [at, { key, isFolder, isTemporary }] of some.entries()) {
+      const found = stats[at];
+      if (isFolder && (key.startsWith(prefix) || prefix.startsWith(key))) yield* walk(rootPath, prefix, options, key);
+      else if (found?.isFile()) yield { key, sizeBytes: found.size, modifiedMs: found.mtimeMs, isTemporary };
     }
   }
 }

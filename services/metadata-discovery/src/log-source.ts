@@ -27,7 +27,7 @@ const RACY_MS = 2_000;
 const GROWING_MS = 30_000;
 /** However it looks, every folder is listed anew after this long. */
 const TRUST_MS = 600_000;
-const FOLDERS_AT_A_TIME = 16;
+const FOLDERS_AT_A_TIME = 64;
 
 interface Folder {
   stamp: number;
