@@ -33,7 +33,7 @@ warehouse, and the next one begins.
   --from N        the first round's number (default 0): --from 7 --rounds 1 repeats round 7 of the seed
   --only KINDS    only these faults, comma-separated
   --together N    rounds that one deployment lives (default 5)
-  --timeout S     seconds within which everything must catch up after a round's faults (default 180); half a minute in
+  --timeout S     seconds within which everything must catch up after a round's faults (default 180); 45 seconds in
                   which nothing moves is too long anyway
   --broken NAME   the services run with an invariant broken, which must be caught: ${Object.keys(BREAKS).join(', ')}
   --json FILE     writes each round's faults, times, rows and failure

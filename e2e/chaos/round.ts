@@ -37,7 +37,7 @@ export interface RoundOptions {
 const FLOW_MS = 4_000;
 const RECORDS = 2_000;
 /** Nothing that Millrace waits for by itself, a backoff or a lease, takes as long. */
-const STILL_MS = 30_000;
+const STILL_MS = 45_000;
 
 export const faultsOf = (
   seed: number,

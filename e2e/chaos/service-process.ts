@@ -24,7 +24,7 @@ export interface ServiceProcess {
 
 const RESTART_MS = 200;
 const DRAIN_MS = 20_000;
-const LISTENS_MS = 60_000;
+const LISTENS_MS = 300_000;
 
 export function createServiceProcess(options: {
   id: string;
