@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
 import regressions from './simulation/regressions.json' with { type: 'json' };
+import { shrink } from './simulation/shrink.ts';
+import type { Outcome } from './simulation/thread.ts';
 import { startWorkers, type Workers } from './simulation/workers.ts';
 import { BREAKS, type BreakName } from './system/broken-build.ts';
 
@@ -31,19 +33,22 @@ test('what has failed once stays right', async () => {
 
 test(`${SEEDS} seeds: every invariant after every step, both tables equal to the source`, async () => {
   workers = startWorkers(CORES);
-  const failed: string[] = [];
+  const failed: Outcome[] = [];
   let done = 0;
   const replays = Array.from({ length: SEEDS }, (_, i) => ({ seed: i + 1 }));
-  await workers.runAll(replays, ({ replay, violation }) => {
+  await workers.runAll(replays, (outcome) => {
     done++;
-    if (violation !== undefined) {
-      failed.push(`${violation.message}\n  shortest: npm run simulate -- --seeds 1 --seed ${replay.seed}`);
-    }
+    if (outcome.violation !== undefined) failed.push(outcome);
     return failed.length < 3;
   });
-  expect(failed).toEqual([]);
+  const told: string[] = [];
+  for (const outcome of failed) {
+    const { violation, replay } = await shrink(outcome, workers.run);
+    told.push(`${violation!.message}\n  npm run simulate -- --trace --replay '${JSON.stringify(replay)}'`);
+  }
+  expect(told).toEqual([]);
   expect(done).toBe(SEEDS);
-});
+}, 1_200_000);
 
 /** Seeds within which a broken invariant must show. */
 const SEEDS_TO_FIND = 60;

@@ -16,7 +16,7 @@ interface Job {
   reject: (error: Error) => void;
 }
 
-/** `broken`: the broken build (broken-build.ts) that they simulate. A run longer than a minute of real time has failed. */
+/** `broken`: the broken build (broken-build.ts) that they simulate. A run longer than three minutes of real time has failed. */
 export function startWorkers(count: number, broken?: string): Workers {
   const waiting: Job[] = [];
   const idle: ChildProcess[] = [];
@@ -54,7 +54,7 @@ export function startWorkers(count: number, broken?: string): Workers {
     while (idle.length > 0 && waiting.length > 0) {
       const child = idle.pop()!;
       const job = waiting.shift()!;
-      const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
+      const timer = setTimeout(() => child.kill('SIGKILL'), 180_000);
       running.set(child, { job, timer });
       child.send(job.replay);
     }
