@@ -59,9 +59,13 @@ export function snapshotExpiry(deps: {
    * What the table has let go: at once what `before` referred to; other files in its metadata folder only from an age
    * that no commit under way can have.
    */
-  async function* unreferenced(table: CatalogTable, before: Set<string>, after: Set<string>): AsyncGenerator<string> {
+  async function* unreferenced(
+    table: CatalogTable,
+    before: Set<string>,
+    after: Set<string>,
+    youngest: number,
+  ): AsyncGenerator<string> {
     for (const uri of before) if (!after.has(uri)) yield uri;
-    const youngest = clock.now() - deps.orphanAgeMs;
     for await (const { uri, modifiedMs } of files.list(`${metadataFolder(table.metadata)}/`)) {
       const isMetadata = /\.(metadata\.json|avro)$/.test(uri);
       if (isMetadata && modifiedMs < youngest && !after.has(uri) && !before.has(uri)) yield uri;
@@ -70,6 +74,8 @@ export function snapshotExpiry(deps: {
 
   return {
     async expire(ident, request) {
+      // From before the table is read: however long this stands still, commits that come meanwhile are not old.
+      const youngest = clock.now() - deps.orphanAgeMs;
       const base = await tables.get(ident);
       const before = await metadataFilesOf(files, base.metadata, base.metadataLocation);
       const { snapshotIds } = expired(base.metadata, request);
@@ -81,7 +87,7 @@ export function snapshotExpiry(deps: {
       }
       const after = await metadataFilesOf(files, table.metadata, table.metadataLocation);
       let deletedFileCount = 0;
-      for await (const uri of unreferenced(table, before, after)) {
+      for await (const uri of unreferenced(table, before, after, youngest)) {
         if (!request.dryRun) await files.remove(uri);
         deletedFileCount++;
       }
