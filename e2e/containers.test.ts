@@ -140,6 +140,10 @@ test('three converters take three times the splits of one; killed and cut off on
   const deployment = await deployed(context);
   await deployment.millrace('topics', 'enable', SCALED, '--table', `demo.${SCALED}`);
   await expect.poll(() => open(deployment), { timeout: 60_000, interval: 500 }).toBeGreaterThan(100);
+  // A process that has just started converts at half the speed.
+  const [first] = await deployment.containers('parquet-converter');
+  const warm = async () => countOf(await docker('logs', first!, { both: true }), '"split converted"');
+  await expect.poll(warm, { timeout: 60_000, interval: 500 }).toBeGreaterThan(60);
   const one = sum(await splitsIn(deployment, COUNTING_MS));
   await scale(deployment, 3);
   const ids = await deployment.containers('parquet-converter');
