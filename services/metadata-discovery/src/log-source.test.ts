@@ -111,3 +111,12 @@ test('a store without stamps is listed as a whole, and what is the same keeps it
   expect(second.get('a')).toBe(first.get('a'));
   expect(basesOf(second)).toEqual({ a: { 0: [0] }, b: { 0: [0, 5] } });
 });
+
+test('an empty folder, as a deleted topic leaves it, hides no other', async () => {
+  await mkdir(folderOf('deleted', 0));
+  await segment('a', 0, 0, 60_000, ['leader_epoch_checkpoint']);
+  const source = logSource(store, clock);
+  for (let looks = 0; looks < 2; looks++) expect(basesOf(await source.list(NOBODY))).toEqual({ a: { 0: [0] } });
+  await segment('deleted', 0, 3, 0);
+  expect(basesOf(await source.list(NOBODY))).toEqual({ a: { 0: [0] }, deleted: { 0: [3] } });
+});

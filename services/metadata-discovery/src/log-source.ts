@@ -72,7 +72,7 @@ export function logSource(store: ObjectStore, clock: Clock): LogSource {
     const listedMs = clock.now();
     const only = { get: store.get, list: () => store.list(`${name}/`, { signal }) };
     const [found] = await listTieredSegments(only, { signal });
-    const partition = isSame(before?.partition, found) ? before!.partition : found;
+    const partition = isSame(before?.partition, found) ? before?.partition : found;
     const settled = listedMs - stamp > RACY_MS && (partition?.segments ?? []).every((one) => isWhole(one, listedMs));
     return { stamp, listedMs, settled, partition };
   }
