@@ -133,9 +133,8 @@ test('schedules: first run an interval after the first sight, sooner after failu
 });
 
 // The refusal is a trigger of SQLite's.
-test.runIf(testDatabaseUrl().startsWith('sqlite'))(
-  'a record that the database did not end, or may have taken, is ended before the next job of the subject',
-  async () => {
+if (testDatabaseUrl().startsWith('sqlite'))
+  test('a record that the database did not end, or may have taken, is ended before the next job of the subject', async () => {
     const history = jobHistory(database.db);
     const first = await history.begin(job('a.b'), 1_000);
     const other = await history.begin(job('a.c'), 1_000);
@@ -154,5 +153,4 @@ test.runIf(testDatabaseUrl().startsWith('sqlite'))(
     expect(records.get(other.jobId)).toMatchObject({ state: 'running' });
     // Of another process's job nothing is known.
     await expect(jobHistory(database.db).begin(job('a.b'), 4_000)).rejects.toMatchObject({ code: 'job-running' });
-  },
-);
+  });

@@ -22,9 +22,9 @@ async function replica(attempt: (subject: string) => Promise<void> | undefined) 
 }
 const never = new AbortController().signal;
 
-test.runIf(isPostgres)(
-  'the owner answers for another replica once its attempt has ended, and makes one for each request',
-  async () => {
+// Processes that share a database of one file hear each other only through PostgreSQL's notifications.
+if (isPostgres)
+  test('the owner answers for another replica once its attempt has ended, and makes one for each request', async () => {
     const attempts: string[] = [];
     const asking = await replica(() => undefined);
     await replica(async (subject) => {
@@ -34,8 +34,7 @@ test.runIf(isPostgres)(
     });
     expect(await asking.ask('demo/orders/a catalog', () => false, never)).toBe(true);
     expect(attempts).toEqual(['demo/orders/a catalog']);
-  },
-);
+  });
 
 test('who becomes the owner while it asks, or gives up, is told so', async () => {
   const requests = await replica(() => undefined);
