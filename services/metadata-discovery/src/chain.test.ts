@@ -15,7 +15,7 @@ const segment = (baseOffset: number, end: number, more: Partial<Sample> = {}): S
   segmentId: `s${baseOffset}`,
   sizeBytes: (end - baseOffset) * 10,
   modifiedMs: 0,
-  files: { log: 'l', leader_epoch_checkpoint: 'c' },
+  files: { log: 'l', leader_epoch_checkpoint: 'c', snapshot: 's' },
   end,
   ...more,
 });
@@ -43,6 +43,15 @@ async function chain(segments: Sample[], from: number, more: { passBroken?: bool
 }
 
 describe('chainSegments', () => {
+  test.each([
+    ['leader epoch checkpoint', { log: 'l', snapshot: 's' }],
+    ['producer snapshot, which tells of open transactions', { log: 'l', leader_epoch_checkpoint: 'c' }],
+  ])('waits for a %s until the copy has settled', async (_what, files) => {
+    const segments = [segment(0, 10), segment(10, 20, { files, modifiedMs: 95_000 })];
+    expect((await chain(segments, 0)).spans).toEqual(['0-10:0-10']);
+    expect((await chain(segments, 0, { nowMs: 106_000 })).spans).toEqual(['0-10:0-10', '10-20:10-20']);
+  });
+
   test('follows segments from the middle of one', async () => {
     const { spans } = await chain([segment(0, 10), segment(10, 20), segment(20, 30)], 15);
     expect(spans).toEqual(['10-20:15-20', '20-30:20-30']);

@@ -45,7 +45,8 @@ const COPIES_LOOKED_AT = 16;
  * The segments that cover a partition from `from` on, chosen by start offset: the copy with the nearest start at or below
  * the cursor that reaches beyond it, the newer of two with one start. Copies may overlap (a leader was replaced); spans
  * never do. What seems incomplete is waited for until it has not changed for `settleMs`: a copy without its leader epoch
- * checkpoint (Kafka writes that last), a cut-off tail, and a gap.
+ * checkpoint or its producer snapshot (Kafka writes these last, in this order; the snapshot says which transactions are
+ * open at its end), a cut-off tail, and a gap.
  */
 export async function chainSegments(
   segments: readonly TieredSegment[],
@@ -86,7 +87,7 @@ async function segmentAt(
 ): Promise<{ segment: TieredSegment; end: KnownEnd } | 'wait' | undefined> {
   let answer: 'wait' | undefined;
   for (const segment of copiesAt(segments, cursor)) {
-    if (segment.files.leader_epoch_checkpoint === undefined && !settled(segment, options)) {
+    if (!isWhole(segment) && !settled(segment, options)) {
       answer = 'wait';
       continue;
     }
@@ -115,6 +116,10 @@ function copiesAt(segments: readonly TieredSegment[], cursor: number): TieredSeg
   const end = after < 0 ? segments.length : after;
   return segments.slice(Math.max(end - COPIES_LOOKED_AT, 0), end).reverse();
 }
+
+/** Whether every file that Kafka always writes is there. */
+export const isWhole = ({ files }: TieredSegment): boolean =>
+  files.leader_epoch_checkpoint !== undefined && files.snapshot !== undefined;
 
 const settled = (segment: TieredSegment, options: ChainOptions): boolean =>
   options.nowMs - segment.modifiedMs >= options.settleMs;

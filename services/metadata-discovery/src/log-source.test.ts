@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { logSource } from './log-source.ts';
 
 const ID = 'AAAAAAAAAAAAAAAAAAAAAA';
+const LAST = ['leader_epoch_checkpoint', 'snapshot'];
 const NOBODY = new AbortController().signal;
 let root: string;
 let nowMs: number;
@@ -54,14 +55,14 @@ const basesOf = (log: Map<string, { partitions: Map<number, { baseOffset: number
 
 test('only folders with a new stamp are listed; a topic that is as it was is the same object', async () => {
   for (const topic of ['a', 'b']) {
-    for (const partition of [0, 1]) await segment(topic, partition, 0, 60_000, ['leader_epoch_checkpoint']);
+    for (const partition of [0, 1]) await segment(topic, partition, 0, 60_000, LAST);
   }
   await mkdir(join(root, 'something else'));
   const source = logSource(store, clock);
   const first = await source.list(NOBODY);
   expect(basesOf(first)).toEqual({ a: { 0: [0], 1: [0] }, b: { 0: [0], 1: [0] } });
   expect(listed.length).toBe(4);
-  await segment('b', 1, 7, 50_000, ['leader_epoch_checkpoint']);
+  await segment('b', 1, 7, 50_000, LAST);
   const second = await source.list(NOBODY);
   expect(listed.slice(4)).toEqual([`b-1-${ID}/`]);
   expect(basesOf(second)).toEqual({ a: { 0: [0], 1: [0] }, b: { 0: [0], 1: [0, 7] } });
@@ -78,7 +79,7 @@ test('only folders with a new stamp are listed; a topic that is as it was is the
 });
 
 test('what changed a moment ago, and a segment that may be growing, are listed again although no stamp tells', async () => {
-  await segment('fresh', 0, 0, 500, ['leader_epoch_checkpoint']);
+  await segment('fresh', 0, 0, 500, LAST);
   await segment('growing', 0, 0, 10_000);
   await segment('old', 0, 0, 40_000);
   const source = logSource(store, clock);
@@ -100,8 +101,8 @@ test('what changed a moment ago, and a segment that may be growing, are listed a
 });
 
 test('a store without stamps is listed as a whole, and what is the same keeps its object', async () => {
-  await segment('a', 0, 0, 60_000, ['leader_epoch_checkpoint']);
-  await segment('b', 0, 0, 60_000, ['leader_epoch_checkpoint']);
+  await segment('a', 0, 0, 60_000, LAST);
+  await segment('b', 0, 0, 60_000, LAST);
   const { folders: _, ...plain } = store;
   const source = logSource(plain, clock);
   const first = await source.list(NOBODY);
@@ -114,7 +115,7 @@ test('a store without stamps is listed as a whole, and what is the same keeps it
 
 test('an empty folder, as a deleted topic leaves it, hides no other', async () => {
   await mkdir(folderOf('deleted', 0));
-  await segment('a', 0, 0, 60_000, ['leader_epoch_checkpoint']);
+  await segment('a', 0, 0, 60_000, LAST);
   const source = logSource(store, clock);
   for (let looks = 0; looks < 2; looks++) expect(basesOf(await source.list(NOBODY))).toEqual({ a: { 0: [0] } });
   await segment('deleted', 0, 3, 0);

@@ -6,6 +6,7 @@ import {
   type TieredSegment,
 } from '@millrace/kafka-log';
 import type { ObjectStore } from '@millrace/object-store';
+import { isWhole } from './chain.ts';
 
 /** A topic as the log store shows it. A topic that has not changed since the last listing is the same object. */
 export interface LogTopic {
@@ -23,7 +24,7 @@ export interface LogSource {
 
 /** Stamps of files and folders are coarse: what changed within this time may change again without showing it. */
 const RACY_MS = 2_000;
-/** A segment without its last file (the leader epochs) may be growing, which its folder's stamp does not show. */
+/** A segment without its last files may be growing, which its folder's stamp does not show. */
 const GROWING_MS = 30_000;
 /** However it looks, every folder is listed anew after this long. */
 const TRUST_MS = 600_000;
@@ -73,7 +74,7 @@ export function logSource(store: ObjectStore, clock: Clock): LogSource {
     const only = { get: store.get, list: () => store.list(`${name}/`, { signal }) };
     const [found] = await listTieredSegments(only, { signal });
     const partition = isSame(before?.partition, found) ? before?.partition : found;
-    const settled = listedMs - stamp > RACY_MS && (partition?.segments ?? []).every((one) => isWhole(one, listedMs));
+    const settled = listedMs - stamp > RACY_MS && (partition?.segments ?? []).every((one) => isEnded(one, listedMs));
     return { stamp, listedMs, settled, partition };
   }
 
@@ -111,8 +112,8 @@ export function logSource(store: ObjectStore, clock: Clock): LogSource {
   };
 }
 
-const isWhole = ({ files, modifiedMs }: TieredSegment, nowMs: number): boolean =>
-  nowMs - modifiedMs > (files.leader_epoch_checkpoint === undefined ? GROWING_MS : RACY_MS);
+const isEnded = (segment: TieredSegment, nowMs: number): boolean =>
+  nowMs - segment.modifiedMs > (isWhole(segment) ? RACY_MS : GROWING_MS);
 
 function isSame(before: TieredPartition | undefined, now: TieredPartition | undefined): boolean {
   if (before === undefined || now === undefined) return before === now;
