@@ -66,8 +66,9 @@ async function report(workers: Workers, outcome: Outcome, bar: (text: string) =>
   );
 }
 
-const describe = ({ violation, steps, virtualMs, faults, versions }: Outcome): string =>
-  `${violation?.message ?? 'passed'} (${steps} steps, ${virtualMs} virtual ms, ${versions} ledger versions, ${faults.length} faults)`;
+function describe({ violation, steps, virtualMs, faults, versions }: Outcome): string {
+  return `${violation?.message ?? 'passed'} (${steps} steps, ${virtualMs} virtual ms, ${versions} ledger versions, ${faults.length} faults)`;
+}
 
 /** A line that is written anew; into a file or a pipe a line now and then. */
 function progressBar(): (text: string, share?: number) => void {

@@ -69,9 +69,12 @@ interface OwnedTopic {
   actor: Actor<TopicActorState, TopicMessage>;
   log: LogTopic | undefined | null;
   settings: string;
+  /** When its actor was last told of its log. */
+  toldMs: number;
   seen: WorkSeen;
 }
 
+const RETELL_MS = 60_000;
 const EXPIRE_EVERY_MS = 1_000;
 /** Listing the log store takes no more than a quarter of the time, as long as it takes less than ten seconds … */
 const REST_FACTOR = 3;
@@ -116,6 +119,7 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
         }),
         log: null,
         settings: '',
+        toldMs: 0,
         seen: { unfinished: 0, converted: 0 },
       };
       topics.set(owned.subject, topic);
@@ -190,6 +194,7 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
 
   function tellLog(topic: OwnedTopic, name: string): void {
     topic.log = listing.get(name);
+    topic.toldMs = clock.now();
     tell(topic.actor, { kind: 'listed', log: topic.log });
   }
 
@@ -212,6 +217,9 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
   }
 
   /** Tells the topics that have something to do: what is as it was costs next to nothing, however many there are. */
+  /** A topic whose plan went astray, by whatever failed, is looked at again in time. */
+  const isLongSince = ({ toldMs }: OwnedTopic) => Math.abs(clock.now() - toldMs) >= RETELL_MS;
+
   async function lookOnce(): Promise<void> {
     const startedMs = clock.now();
     listing = await source.list(stopped.signal);
@@ -232,7 +240,7 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
       const topic = topics.get(name);
       if (topic === undefined) continue;
       const { actor, seen } = topic;
-      const isWaiting = actor.state === undefined || actor.state.left || actor.state.refresh;
+      const isWaiting = actor.state === undefined || actor.state.left || actor.state.refresh || isLongSince(topic);
       if (isWaiting || topic.log !== listing.get(name) || topic.settings !== settings) {
         changes++;
         tellLog(topic, name);
