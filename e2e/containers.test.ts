@@ -16,8 +16,8 @@ import { createScratch, type Scratch } from './system/scratch.ts';
 // deploy/compose.yaml as users start it, with an image built from this tree: seven containers, PostgreSQL, an S3 server and
 // a collector, mutual TLS between the services. One deployment lives through these tests, in their order.
 
-const RECORDS = 120_000;
-const SEGMENT_BYTES = 45_000;
+const RECORDS = 160_000;
+const SEGMENT_BYTES = 60_000;
 const COUNTING_MS = 8_000;
 /** Of a core, where converters are compared: as little as leaves the machine's cores to all three, and to the rest. */
 const THROTTLED = 0.15;
