@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { SERVICE_NAMES, type ServiceName } from '@millrace/cli';
 import { DockerComposeEnvironment, type StartedDockerComposeEnvironment, Wait } from 'testcontainers';
 import { runCommand } from '../peers/command.ts';
 import { freePort } from '../peers/free-port.ts';
@@ -11,16 +12,8 @@ const START_MS = 240_000;
 /** What a service logs when it is ready. */
 export const READY = /"msg":"ready"/;
 
-export const SERVICES = [
-  'metadata-discovery',
-  'segment-reader',
-  'parquet-converter',
-  'iceberg-rest-catalog',
-  'delta-committer',
-  'catalog-publisher',
-  'maintenance-scheduler',
-] as const;
-export type Service = (typeof SERVICES)[number];
+export const SERVICES = SERVICE_NAMES;
+export type Service = ServiceName;
 
 /** deploy/compose.yaml as it is, under a name of its own, with the test's settings over it. */
 export interface Deployment {

@@ -187,7 +187,7 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
     try {
       actor.tell(message);
     } catch (error) {
-      // A full mailbox: the next poll says it again.
+      // A full mailbox: a later poll says it again.
       logger.warn({ error }, 'a topic has too many messages waiting');
     }
   }
@@ -216,10 +216,10 @@ export function runDiscovery(deps: DiscoveryDeps): Discovery {
     return next;
   }
 
-  /** Tells the topics that have something to do: what is as it was costs next to nothing, however many there are. */
   /** A topic whose plan went astray, by whatever failed, is looked at again in time. */
   const isLongSince = ({ toldMs }: OwnedTopic) => Math.abs(clock.now() - toldMs) >= RETELL_MS;
 
+  /** Tells the topics that have something to do: what is as it was costs next to nothing, however many there are. */
   async function lookOnce(): Promise<void> {
     const startedMs = clock.now();
     listing = await source.list(stopped.signal);
